@@ -1,6 +1,6 @@
 """The task that most tests of the server delegate, its tests, and answers that pass or fail them."""
 
-from house import fenced
+from running_server import fenced
 
 from chargehand.evaluation.peers.reply import Reply
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from house import fenced
+from running_server import fenced
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.suite.task import SuiteTask

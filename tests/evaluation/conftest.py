@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
-from house import Script
 from laboratory import Lab
+from running_server import Script
 
 from chargehand.evaluation.peers.vendors import vendors
 from chargehand.server.cli import preloaded_services

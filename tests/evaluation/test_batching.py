@@ -3,8 +3,8 @@
 import anyio
 import anyio.lowlevel
 import pytest
-from house import Script
 from laboratory import ITEMS, Lab
+from running_server import Script
 from suite_rows import RIGHT, WRONG
 
 from chargehand.evaluation.evaluating import EvaluationProgress

@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-from house import Script, fenced
 from laboratory import ITEMS
+from running_server import Script, fenced
 from suite_rows import RIGHT, WRONG, item
 
 from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, EvaluationProgress, evaluate

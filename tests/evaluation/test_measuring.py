@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 import pytest
-from house import Script, fenced
 from measurement_rows import insert_evaluation
+from running_server import Script, fenced
 from suite_rows import RIGHT, RIGHT_PROJECT, SHOUT, WRONG, item, project_item
 
 from chargehand.evaluation.measuring import PATIENCE_S, MeasurementKey, measure

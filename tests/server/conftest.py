@@ -1,4 +1,4 @@
-"""Opens the house that tests/house.py describes."""
+"""The fixtures that start the real server, `connect` and `open_server`; tests/running_server.py has their types."""
 
 import contextlib
 import json
@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
-from house import Connect, House, OpenHouse
 from jsonschema import Draft202012Validator
 from mcp import Client, StdioServerParameters
+from running_server import Connect, OpenServer, RunningServer
 from server_process import COMMAND
 
 from chargehand.evaluation.peers.ollama import OllamaModel
@@ -75,8 +75,8 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 
 
 @pytest.fixture
-def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> OpenHouse:
-    """Starts a server with local peers as its vendors: `async with open_house(script) as house`."""
+def open_server(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> OpenServer:
+    """Starts a server with local peers as its vendors: `async with open_server(script) as server`."""
 
     @contextlib.asynccontextmanager
     async def opening(
@@ -86,7 +86,7 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> O
         era: str = "auto",
         without: tuple[str, ...] = (),
         **client_options: Any,
-    ) -> AsyncGenerator[House]:
+    ) -> AsyncGenerator[RunningServer]:
         async with vendors(answer, installed=installed) as peers:
             for name, value in peers.environment.items():
                 if name not in without:
@@ -95,6 +95,6 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> O
             project.mkdir(exist_ok=True)
             monkeypatch.setenv("CHARGEHAND_ROOTS", str(project))
             async with connect(era, **client_options) as client:
-                yield House(client, peers)
+                yield RunningServer(client, peers)
 
     return opening

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-from house import OpenHouse, Script, fenced, text_of
 from planted import AWS_KEY
 from rename_task import RENAME, RIGHT, TESTS, WRONG
+from running_server import OpenServer, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.server.cli import own_services
@@ -56,12 +56,12 @@ def file_contents(folder: Path) -> dict[str, bytes]:
 
 
 async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receipt(
-    open_house: OpenHouse, project: Path, era: str
+    open_server: OpenServer, project: Path, era: str
 ):
-    async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
-        result = await house.client.call_tool("delegate_generation", {**APPLY, "tests": TESTS})
+    async with open_server(Script({LOCAL: [RIGHT]}), era=era) as server:
+        result = await server.client.call_tool("delegate_generation", {**APPLY, "tests": TESTS})
         receipt = result.structured_content
-        resumed = await house.call("delegate_generation", resume=receipt["task_id"])
+        resumed = await server.call("delegate_generation", resume=receipt["task_id"])
 
     assert receipt["status"] == "succeeded", receipt
     assert receipt["files_changed"] == [{"path": "doubling.py", "added": 2, "removed": 2}]
@@ -73,18 +73,18 @@ async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receip
     assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_an_empty_file_can_be_created_but_no_file_can_be_emptied(open_house: OpenHouse, project: Path):
+async def test_an_empty_file_can_be_created_but_no_file_can_be_emptied(open_server: OpenServer, project: Path):
     answer = Reply("pkg/__init__.py\n```python\n```\n")
     emptied = Reply("doubling.py\n```python\n```\n")
-    async with open_house(Script({ECONOMY: [answer, emptied]})) as house:
-        created = await house.call(
+    async with open_server(Script({ECONOMY: [answer, emptied]})) as server:
+        created = await server.call(
             "delegate_generation",
             task="Create an empty pkg/__init__.py",
             output="apply",
             target="pkg/__init__.py",
             model="haiku",
         )
-        refused = await house.call("delegate_generation", **APPLY, model="haiku", max_attempts=1)
+        refused = await server.call("delegate_generation", **APPLY, model="haiku", max_attempts=1)
 
     assert created["status"] == "unverified"
     assert created["files_changed"] == [{"path": "pkg/__init__.py", "added": 0, "removed": 0}]
@@ -93,19 +93,19 @@ async def test_an_empty_file_can_be_created_but_no_file_can_be_emptied(open_hous
     assert file_contents(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
 
 
-async def test_a_folder_as_target_is_refused_before_any_model_is_asked(open_house: OpenHouse, project: Path):
+async def test_a_folder_as_target_is_refused_before_any_model_is_asked(open_server: OpenServer, project: Path):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        refusal = await house.refusal("delegate_generation", task=RENAME, output="apply", target="pkg/new/")
+    async with open_server(script) as server:
+        refusal = await server.refusal("delegate_generation", task=RENAME, output="apply", target="pkg/new/")
 
     assert "target: 'pkg/new/' is a folder. Name the file in it" in refusal
     assert script.asked == []
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_undo_restores_the_bytes_and_records_a_rejection(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+async def test_undo_restores_the_bytes_and_records_a_rejection(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
         async with own_services() as services:
             answer = await undo_task(services, receipt["task_id"])
             row = await services.ledger.task(receipt["task_id"])
@@ -121,7 +121,7 @@ ACL_ENTRIES = [(1, 6, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
 """Tag, permissions, id: the owner may read and write, user 12345 may read (as the mask allows), others nothing."""
 
 
-async def test_apply_and_undo_preserve_a_files_access_list_and_attributes(open_house: OpenHouse, project: Path):
+async def test_apply_and_undo_preserve_a_files_access_list_and_attributes(open_server: OpenServer, project: Path):
     if sys.platform != "linux":
         pytest.skip("Python reads and writes extended attributes on Linux alone")
     file = project / "doubling.py"
@@ -135,8 +135,8 @@ async def test_apply_and_undo_preserve_a_files_access_list_and_attributes(open_h
         pytest.skip(f"the file system of {project} keeps no extended attributes or access lists")
     before = _metadata(file)
 
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
         after, written = _metadata(file), file.read_bytes()
         async with own_services() as services:
             await undo_task(services, receipt["task_id"])
@@ -147,7 +147,7 @@ async def test_apply_and_undo_preserve_a_files_access_list_and_attributes(open_h
     assert (file.read_bytes(), _metadata(file)) == (BEFORE, before)
 
 
-async def test_apply_gives_a_file_no_access_list_inherited_from_its_folder(open_house: OpenHouse, project: Path):
+async def test_apply_gives_a_file_no_access_list_inherited_from_its_folder(open_server: OpenServer, project: Path):
     if sys.platform != "linux":
         pytest.skip("Python reads and writes extended attributes on Linux alone")
     entries = b"".join(struct.pack("<HHi", *entry) for entry in ACL_ENTRIES)
@@ -159,8 +159,8 @@ async def test_apply_gives_a_file_no_access_list_inherited_from_its_folder(open_
         pytest.skip(f"the file system of {project} keeps no access lists")
     before = _metadata(project / "doubling.py")
 
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        await server.call("delegate_generation", **APPLY, tests=TESTS)
 
     assert file_contents(project) == {"doubling.py": AFTER}
     assert _metadata(project / "doubling.py") == before
@@ -172,9 +172,9 @@ def _metadata(file: Path) -> dict[str, object]:
     return {"mode": status.st_mode, "owner": (status.st_uid, status.st_gid), **attributes}
 
 
-async def test_a_result_that_fails_its_checks_is_never_written(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [WRONG]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS, max_attempts=1)
+async def test_a_result_that_fails_its_checks_is_never_written(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [WRONG]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS, max_attempts=1)
 
     assert receipt["status"] == "failed"
     assert receipt["files_changed"] == []
@@ -182,17 +182,17 @@ async def test_a_result_that_fails_its_checks_is_never_written(open_house: OpenH
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_an_unverified_result_is_written_when_no_check_was_requested(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY)
+async def test_an_unverified_result_is_written_when_no_check_was_requested(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY)
 
     assert receipt["status"] == "unverified"
     assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_a_result_is_not_written_when_the_requested_check_proved_nothing(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests="def check():\n    assert False\n")
+async def test_a_result_is_not_written_when_the_requested_check_proved_nothing(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
     assert file_contents(project) == {"doubling.py": BEFORE}
@@ -201,12 +201,12 @@ async def test_a_result_is_not_written_when_the_requested_check_proved_nothing(o
 
 
 async def test_an_edit_block_that_does_not_match_is_sent_back_and_its_repair_is_written(
-    open_house: OpenHouse, project: Path
+    open_server: OpenServer, project: Path
 ):
     mismatched = Reply(edit_block("doubling.py", "    return n * 2\n", "    return 2 * count\n"))
     script = Script({LOCAL: [mismatched, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert [check["name"] for check in receipt["attempts"][0]["checks"]] == ["edit"]
@@ -214,7 +214,7 @@ async def test_an_edit_block_that_does_not_match_is_sent_back_and_its_repair_is_
     assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_several_files_are_tested_and_written_together(open_house: OpenHouse, project: Path):
+async def test_several_files_are_tested_and_written_together(open_server: OpenServer, project: Path):
     (project / "pkg").mkdir()
     (project / "pkg/__init__.py").write_text("")
     (project / "pkg/core.py").write_text("FACTOR = 3\n")
@@ -223,8 +223,8 @@ async def test_several_files_are_tested_and_written_together(open_house: OpenHou
         + edit_block("pkg/core.py", "FACTOR = 3\n", "FACTOR = 2\n")
     )  # fmt: skip
     tests = "from pkg.double import double\nimport solution\nassert solution.double is double\nassert double(4) == 8"
-    async with open_house(Script({LOCAL: [Reply(answer)]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [Reply(answer)]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, tests=tests, output="apply", target="pkg/double.py",
             context_files=["pkg/core.py"],
         )  # fmt: skip
@@ -234,7 +234,7 @@ async def test_several_files_are_tested_and_written_together(open_house: OpenHou
     assert (project / "pkg/core.py").read_text() == "FACTOR = 2\n"
 
 
-async def test_project_tests_run_against_the_change_and_are_not_rewritten(open_house: OpenHouse, project: Path):
+async def test_project_tests_run_against_the_change_and_are_not_rewritten(open_server: OpenServer, project: Path):
     (project / "test_doubling.py").write_text(
         "from doubling import double\n\ndef test_it():\n    assert double(4) == 8\n"
     )
@@ -242,8 +242,8 @@ async def test_project_tests_run_against_the_change_and_are_not_rewritten(open_h
     lenient = whole_file("test_doubling.py", "def test_it():\n    pass\n")
     answer = Reply(whole_file("doubling.py", "def double(n):\n    return 5 * n\n") + lenient)
     right = Reply(whole_file("doubling.py", "def double(n):\n    return 2 * n\n"))
-    async with open_house(Script({LOCAL: [answer, right]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [answer, right]})) as server:
+        receipt = await server.call(
             "delegate_generation", **APPLY, tests="test_doubling.py", context_files=["test_doubling.py"]
         )
 
@@ -253,12 +253,12 @@ async def test_project_tests_run_against_the_change_and_are_not_rewritten(open_h
     assert "def test_it():\n    assert double(4) == 8\n" in (project / "test_doubling.py").read_text()
 
 
-async def test_tests_given_as_text_can_import_the_target_by_its_package_path(open_house: OpenHouse, project: Path):
+async def test_tests_given_as_text_can_import_the_target_by_its_package_path(open_server: OpenServer, project: Path):
     (project / "src/app").mkdir(parents=True)
     (project / "src/app/__init__.py").write_text("")
     tests = "from app.double import double\n\ndef test_it():\n    assert double(4) == 8\n"
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, tests=tests, output="apply", target="src/app/double.py"
         )
 
@@ -266,23 +266,23 @@ async def test_tests_given_as_text_can_import_the_target_by_its_package_path(ope
     assert (project / "src/app/double.py").read_text() == "def double(count):\n    return 2 * count\n"
 
 
-async def test_a_user_command_runs_in_the_changed_copy(open_house: OpenHouse, project: Path, configure):
+async def test_a_user_command_runs_in_the_changed_copy(open_server: OpenServer, project: Path, configure):
     configure('[checks.unit]\ncommand = ["python3", "check.py"]\nanswer_path = "elsewhere.py"\n')
     (project / "check.py").write_text(
         "import pathlib\nfrom doubling import double\nassert double(4) == 8\n"
         "assert not pathlib.Path('elsewhere.py').exists()\n"
     )
-    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, checks=["unit"])
+    async with open_server(Script({LOCAL: [WRONG, RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, checks=["unit"])
 
     assert receipt["verified_by"] == ["parse", "lint", "unit"], receipt
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert set(file_contents(project)) == {"doubling.py", "check.py"}
 
 
-async def test_a_target_without_apply_returns_a_diff_and_writes_nothing(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call(
+async def test_a_target_without_apply_returns_a_diff_and_writes_nothing(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, target="doubling.py", tests="from doubling import double\n" + TESTS
         )
 
@@ -292,7 +292,7 @@ async def test_a_target_without_apply_returns_a_diff_and_writes_nothing(open_hou
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_files_that_the_call_did_not_name_are_reported_and_not_written(open_house: OpenHouse, project: Path):
+async def test_files_that_the_call_did_not_name_are_reported_and_not_written(open_server: OpenServer, project: Path):
     (project / "other.py").write_text("X = 1\n")
     attack = (
         whole_file("doubling.py", "def double(count):\n    return 2 * count\n")
@@ -300,8 +300,8 @@ async def test_files_that_the_call_did_not_name_are_reported_and_not_written(ope
         + whole_file("other.py", "X = 2\n")
         + whole_file("AGENTS.md", "# obey\n")
     )
-    async with open_house(Script({LOCAL: [Reply(attack)]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(Script({LOCAL: [Reply(attack)]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
 
     assert receipt["status"] == "succeeded", receipt
     assert file_contents(project) == {"doubling.py": AFTER, "other.py": b"X = 1\n"}
@@ -312,29 +312,29 @@ async def test_files_that_the_call_did_not_name_are_reported_and_not_written(ope
 
 @pytest.mark.parametrize("path", ["pyproject.toml", "sub/.github/ci.yml"])
 async def test_protected_files_are_written_only_if_the_users_config_allows_it(
-    open_house: OpenHouse, project: Path, configure, path: str
+    open_server: OpenServer, project: Path, configure, path: str
 ):
     reply = Reply("```yaml\na: 1\n```\n") if path.endswith("yml") else Reply("```toml\na = 1\n```\n")
     arguments = {"task": "Write it", "output": "apply", "target": path}
-    async with open_house(Script({LOCAL: [reply]})) as house:
-        refusal = await house.refusal("delegate_generation", **arguments)
+    async with open_server(Script({LOCAL: [reply]})) as server:
+        refusal = await server.refusal("delegate_generation", **arguments)
     assert f'[apply] allow = ["{path}"]' in refusal
 
     configure('[apply]\nallow = ["pyproject.toml", ".github/"]\n')
-    async with open_house(Script({LOCAL: [reply]})) as house:
-        receipt = await house.call("delegate_generation", **arguments)
+    async with open_server(Script({LOCAL: [reply]})) as server:
+        receipt = await server.call("delegate_generation", **arguments)
     assert [change["path"] for change in receipt["files_changed"]] == [path]
 
 
 async def test_a_file_changed_during_generation_is_not_overwritten_and_the_code_is_returned(
-    open_house: OpenHouse, project: Path
+    open_server: OpenServer, project: Path
 ):
     gate = anyio.Event()
-    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as house:
-        running = await house.call("delegate_generation", **APPLY, tests=TESTS, wait_s=0)
+    async with open_server(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as server:
+        running = await server.call("delegate_generation", **APPLY, tests=TESTS, wait_s=0)
         (project / "doubling.py").write_text("def double(n): return n + n\n")
         gate.set()
-        result = await house.client.call_tool("delegate_generation", {"resume": running["task_id"]})
+        result = await server.client.call_tool("delegate_generation", {"resume": running["task_id"]})
 
     receipt = result.structured_content
     assert receipt["status"] == "failed"
@@ -345,56 +345,60 @@ async def test_a_file_changed_during_generation_is_not_overwritten_and_the_code_
     assert file_contents(project) == {"doubling.py": b"def double(n): return n + n\n"}
 
 
-async def test_code_for_a_folder_deleted_during_generation_is_returned_as_failed(open_house: OpenHouse, project: Path):
+async def test_code_for_a_folder_deleted_during_generation_is_returned_as_failed(
+    open_server: OpenServer, project: Path
+):
     (project / "sub").mkdir()
     (project / "sub/doubling.py").write_bytes(BEFORE)
     gate = anyio.Event()
-    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as house:
-        running = await house.call(
+    async with open_server(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as server:
+        running = await server.call(
             "delegate_generation", task=RENAME, output="apply", target="sub/doubling.py", wait_s=0
         )
         shutil.rmtree(project / "sub")
         gate.set()
-        receipt = await house.call("delegate_generation", resume=running["task_id"])
+        receipt = await server.call("delegate_generation", resume=running["task_id"])
 
     assert receipt["status"] == "failed"
     assert "return 2 * count" in receipt["code"]
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_a_cancelled_task_writes_nothing(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1)]})) as house:
-        running = await house.call("delegate_generation", **APPLY, wait_s=0)
-        receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
+async def test_a_cancelled_task_writes_nothing(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1)]})) as server:
+        running = await server.call("delegate_generation", **APPLY, wait_s=0)
+        receipt = await server.call("delegate_generation", resume=running["task_id"], cancel=True)
 
     assert receipt["status"] == "cancelled"
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_a_syntax_error_that_the_file_already_had_does_not_fail_the_answer(open_house: OpenHouse, project: Path):
+async def test_a_syntax_error_that_the_file_already_had_does_not_fail_the_answer(
+    open_server: OpenServer, project: Path
+):
     (project / "old.py").write_text("print 'python two'\nA = 1\n")
     edit = Reply(edit_block("old.py", "A = 1\n", "A = 2\n"))
-    async with open_house(Script({LOCAL: [edit]})) as house:
-        receipt = await house.call("delegate_generation", task="Set A to 2", output="apply", target="old.py")
+    async with open_server(Script({LOCAL: [edit]})) as server:
+        receipt = await server.call("delegate_generation", task="Set A to 2", output="apply", target="old.py")
 
     assert receipt["status"] == "unverified", receipt
     assert (project / "old.py").read_text() == "print 'python two'\nA = 2\n"
 
 
-async def test_a_change_that_breaks_a_files_syntax_is_sent_back_for_repair(open_house: OpenHouse, project: Path):
+async def test_a_change_that_breaks_a_files_syntax_is_sent_back_for_repair(open_server: OpenServer, project: Path):
     breaks = Reply(edit_block("doubling.py", "    return 2 * n\n", "    return 2 *\n"))
     script = Script({LOCAL: [breaks, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", **APPLY)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", **APPLY)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "unverified"]
     assert "doubling.py: line 2" in script.asked[1].messages[-1][1]
 
 
-async def test_the_prompt_names_the_target_and_includes_its_text(open_house: OpenHouse, project: Path):
+async def test_the_prompt_names_the_target_and_includes_its_text(open_server: OpenServer, project: Path):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        await house.call("delegate_generation", **APPLY)
+    async with open_server(script) as server:
+        await server.call("delegate_generation", **APPLY)
 
     prompt = script.asked[0].messages[-1][1]
     assert 'path="doubling.py"' in prompt
@@ -402,10 +406,10 @@ async def test_the_prompt_names_the_target_and_includes_its_text(open_house: Ope
     assert "The result goes into `doubling.py`" in prompt
 
 
-async def test_a_javascript_target_is_checked_by_javascript_tests(open_house: OpenHouse, project: Path):
+async def test_a_javascript_target_is_checked_by_javascript_tests(open_server: OpenServer, project: Path):
     answer = Reply(fenced("const double = (n) => 2 * n;\nmodule.exports = { double };", "javascript"))
-    async with open_house(Script({LOCAL: [answer]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [answer]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, output="apply", target="double.js",
             tests="const assert = require('node:assert');\nassert.equal(double(4), 8);",
         )  # fmt: skip
@@ -414,11 +418,11 @@ async def test_a_javascript_target_is_checked_by_javascript_tests(open_house: Op
     assert receipt["status"] in ("succeeded", "unverified"), receipt
 
 
-async def test_a_javascript_target_is_tested_with_the_modules_beside_it(open_house: OpenHouse, project: Path):
+async def test_a_javascript_target_is_tested_with_the_modules_beside_it(open_server: OpenServer, project: Path):
     (project / "twice.js").write_text("exports.times = 2;\n")
     answer = Reply(fenced("const { times } = require('./twice');\nconst double = (n) => times * n;", "javascript"))
-    async with open_house(Script({LOCAL: [answer]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [answer]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, output="apply", target="double.js",
             tests="assert.equal(double(4), 4 * require('./twice.js').times);",
         )  # fmt: skip
@@ -450,10 +454,10 @@ NON_CODE_TARGETS = {
 
 
 @pytest.mark.parametrize("target", NON_CODE_TARGETS)
-async def test_python_tests_can_read_a_target_that_is_not_python(open_house: OpenHouse, project: Path, target: str):
+async def test_python_tests_can_read_a_target_that_is_not_python(open_server: OpenServer, project: Path, target: str):
     answer, tests = NON_CODE_TARGETS[target]
-    async with open_house(Script({LOCAL: [answer]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [answer]})) as server:
+        receipt = await server.call(
             "delegate_generation", task="Write it.", output="apply", target=target, tests=tests
         )  # fmt: skip
 
@@ -463,11 +467,11 @@ async def test_python_tests_can_read_a_target_that_is_not_python(open_house: Ope
     assert (project / target).is_file()
 
 
-async def test_the_repair_prompt_contains_the_failure_of_a_readmes_tests(open_house: OpenHouse, project: Path):
+async def test_the_repair_prompt_contains_the_failure_of_a_readmes_tests(open_server: OpenServer, project: Path):
     script = Script({LOCAL: [README_WITHOUT_INSTALL, README]})
     tests = NON_CODE_TARGETS["README.md"][1]
-    async with open_house(script) as house:
-        receipt = await house.call(
+    async with open_server(script) as server:
+        receipt = await server.call(
             "delegate_generation", task="Write it.", output="apply", target="README.md", tests=tests
         )  # fmt: skip
 
@@ -475,10 +479,10 @@ async def test_the_repair_prompt_contains_the_failure_of_a_readmes_tests(open_ho
     assert "left: '## Install'\nright: '# Doubling\\n'" in script.asked[1].messages[-1][1]
 
 
-async def test_the_tests_of_a_readme_can_import_the_project(open_house: OpenHouse, project: Path):
+async def test_the_tests_of_a_readme_can_import_the_project(open_server: OpenServer, project: Path):
     tests = "from doubling import double\nassert f'`{double(4)}`' in open('README.md').read()"
-    async with open_house(Script({LOCAL: [Reply(fenced("double(4) gives `8`.", "markdown"))]})) as house:
-        receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
+    async with open_server(Script({LOCAL: [Reply(fenced("double(4) gives `8`.", "markdown"))]})) as server:
+        receipt = await server.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
 
     assert (receipt["status"], receipt["files_changed"]) == ("succeeded", [])
     assert not (project / "README.md").exists()
@@ -493,25 +497,25 @@ async def test_the_tests_of_a_readme_can_import_the_project(open_house: OpenHous
     ],
 )
 async def test_javascript_tests_can_read_a_target_that_is_not_javascript(
-    open_house: OpenHouse, project: Path, tests: str
+    open_server: OpenServer, project: Path, tests: str
 ):
-    async with open_house(Script({LOCAL: [README_WITHOUT_INSTALL, README]})) as house:
-        receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
+    async with open_server(Script({LOCAL: [README_WITHOUT_INSTALL, README]})) as server:
+        receipt = await server.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
 
 
-async def test_apply_without_a_target_is_refused(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        refusal = await house.refusal("delegate_generation", task=RENAME, output="apply")
+async def test_apply_without_a_target_is_refused(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        refusal = await server.refusal("delegate_generation", task=RENAME, output="apply")
 
     assert "target: output=apply needs a file to write" in refusal
 
 
-async def test_an_applied_change_can_be_validated_by_its_task_id(open_house: OpenHouse, project: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY)
-        verdict = await house.call("validate_code", task_id=receipt["task_id"], depth="static")
+async def test_an_applied_change_can_be_validated_by_its_task_id(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY)
+        verdict = await server.call("validate_code", task_id=receipt["task_id"], depth="static")
 
     assert verdict["verdict"] == "pass", verdict
 
@@ -526,12 +530,12 @@ async def test_an_applied_change_can_be_validated_by_its_task_id(open_house: Ope
     ],
 )
 async def test_later_edits_of_written_files_are_recorded_at_the_next_delegation(
-    open_house: OpenHouse, project: Path, content: bytes, outcomes: tuple[str, ...]
+    open_server: OpenServer, project: Path, content: bytes, outcomes: tuple[str, ...]
 ):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
         (project / "doubling.py").write_bytes(content)
-        await house.call("delegate_generation", task="Write something else")
+        await server.call("delegate_generation", task="Write something else")
         async with own_services() as services:
             row = await services.ledger.task(receipt["task_id"])
 
@@ -540,13 +544,13 @@ async def test_later_edits_of_written_files_are_recorded_at_the_next_delegation(
 
 
 async def test_renaming_the_project_records_no_outcome_for_files_written_in_it(
-    open_house: OpenHouse, project: Path, tmp_path: Path
+    open_server: OpenServer, project: Path, tmp_path: Path
 ):
-    async with open_house(Script({LOCAL: [RIGHT, RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY | {"target": "new.py"}, tests=TESTS)
+    async with open_server(Script({LOCAL: [RIGHT, RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY | {"target": "new.py"}, tests=TESTS)
         assert receipt["files_changed"], receipt
         shutil.move(project, tmp_path / "renamed")
-        await house.call("delegate_generation", task="Write something else")
+        await server.call("delegate_generation", task="Write something else")
         async with own_services() as services:
             row = await services.ledger.task(receipt["task_id"])
 
@@ -579,15 +583,15 @@ def repository(project: Path) -> Path:
     ids=["another branch", "reset", "stash", "this file alone"],
 )
 async def test_reverting_with_git_counts_as_rejection_only_if_it_names_the_file(
-    open_house: OpenHouse, repository: Path, git_commands: list[list[str]], outcomes: tuple[str, ...]
+    open_server: OpenServer, repository: Path, git_commands: list[list[str]], outcomes: tuple[str, ...]
 ):
     git(repository, "checkout", "-q", "-b", "feature")
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
         written = (repository / "doubling.py").read_bytes()
         for arguments in git_commands:
             git(repository, *arguments)
-        await house.call("delegate_generation", task="Write something else")
+        await server.call("delegate_generation", task="Write something else")
         async with own_services() as services:
             row = await services.ledger.task(receipt["task_id"])
 
@@ -598,29 +602,31 @@ async def test_reverting_with_git_counts_as_rejection_only_if_it_names_the_file(
 
 
 async def test_a_whole_file_answer_that_would_lose_invisible_characters_is_sent_back(
-    open_house: OpenHouse, project: Path
+    open_server: OpenServer, project: Path
 ):
     original = "# left \u202e right\ndef double(n):\n    return 2 * n\n"
     (project / "doubling.py").write_text(original, encoding="utf-8")
     edit = Reply(edit_block("doubling.py", "    return 2 * n\n", "    return n + n\n"))
     script = Script({LOCAL: [RIGHT, edit]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", **APPLY)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", **APPLY)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "unverified"]
     assert "line 1 holds invisible characters that would be lost" in script.asked[1].messages[-1][1]
     assert (project / "doubling.py").read_text(encoding="utf-8") == original.replace("2 * n", "n + n")
 
 
-async def test_a_redaction_placeholder_is_never_written_over_a_secret(open_house: OpenHouse, project: Path, configure):
+async def test_a_redaction_placeholder_is_never_written_over_a_secret(
+    open_server: OpenServer, project: Path, configure
+):
     configure('[privacy]\non_secret = "redact"\n')
     secret = f'KEY = "{AWS_KEY}"\n'
     (project / "doubling.py").write_text(secret)
 
     rewritten = Reply(fenced('KEY = "AKIA<redacted:aws-access-key>"\n\n\ndef double(count):\n    return 2 * count'))
 
-    async with open_house(Script({ECONOMY: [rewritten]}), installed=()) as house:
-        receipt = await house.call("delegate_generation", **APPLY, model="haiku")
+    async with open_server(Script({ECONOMY: [rewritten]}), installed=()) as server:
+        receipt = await server.call("delegate_generation", **APPLY, model="haiku")
 
     assert receipt["status"] == "failed"
     assert any("placeholder" in attempt["checks"][0]["first_failure"] for attempt in receipt["attempts"])

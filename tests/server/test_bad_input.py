@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from house import Connect, OpenHouse, Script, fenced, text_of
 from mcp import MCPError
 from mcp.types import CallToolRequest, CallToolResult
+from running_server import Connect, OpenServer, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import QWEN
@@ -40,7 +40,7 @@ Refusal = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-def refusal(open_house: OpenHouse, tmp_path: Path) -> Refusal:
+def refusal(open_server: OpenServer, tmp_path: Path) -> Refusal:
     """Makes a call that must be refused, and returns the error's text.
 
     Asserts that no model was asked, no task recorded, and that the same server answers the next call.
@@ -48,20 +48,20 @@ def refusal(open_house: OpenHouse, tmp_path: Path) -> Refusal:
 
     async def refused(tool: str, arguments: Mapping[str, Any], era: str = "auto") -> str:
         script = Script(dict(RIGHT))
-        async with open_house(script, era=era) as house:
-            text = await house.refusal(tool, **arguments)
+        async with open_server(script, era=era) as server:
+            text = await server.refusal(tool, **arguments)
             assert script.asked == []
             assert _task_rows(tmp_path) == 0
-            await house.call("route_task", task=TASK)
+            await server.call("route_task", task=TASK)
         return text
 
     return refused
 
 
-async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(open_house: OpenHouse, era: str):
-    async with open_house(Script(), era=era) as house:
+async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(open_server: OpenServer, era: str):
+    async with open_server(Script(), era=era) as server:
         with pytest.raises(MCPError) as refused:
-            await house.client.call_tool("generate", {"task": TASK})
+            await server.client.call_tool("generate", {"task": TASK})
 
     assert refused.value.error.code == -32602
     assert refused.value.error.message == (
@@ -73,13 +73,13 @@ async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(open_hou
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("arguments", [["task"], [1], [], "task", 3, True])
 async def test_arguments_that_are_not_an_object_are_a_protocol_error(
-    open_house: OpenHouse, era: str, arguments: object
+    open_server: OpenServer, era: str, arguments: object
 ):
     params: Any = {"name": "route_task", "arguments": arguments}  # no regular client can build this
     request = CallToolRequest.model_construct(method="tools/call", params=params)
-    async with open_house(Script(), era=era) as house:
+    async with open_server(Script(), era=era) as server:
         with pytest.raises(MCPError) as refused:
-            await house.client.session.send_request(request, CallToolResult)
+            await server.client.session.send_request(request, CallToolResult)
 
     assert refused.value.error.code == -32602
     assert refused.value.error.message == f"route_task: `arguments` must be an object, got {arguments!r}."
@@ -304,18 +304,18 @@ async def test_without_roots_the_error_explains_chargehand_roots(
 
 
 async def test_an_invalid_config_is_explained_and_calls_succeed_once_it_is_fixed(
-    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_server: OpenServer, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     config = tmp_path / "config.toml"
     config.write_text("[privacy\n")
     monkeypatch.setenv("CHARGEHAND_CONFIG", str(config))
-    async with open_house(Script(dict(RIGHT)), era=era) as house:
-        invalid_toml = await house.refusal("delegate_generation", task=TASK)
+    async with open_server(Script(dict(RIGHT)), era=era) as server:
+        invalid_toml = await server.refusal("delegate_generation", task=TASK)
         config.write_text("daily_budget = 1\n")
-        unknown = await house.refusal("delegate_generation", task=TASK)
+        unknown = await server.refusal("delegate_generation", task=TASK)
         assert _task_rows(tmp_path) == 0
         config.write_text("daily_budget_usd = 1\n")
-        receipt = await house.call("delegate_generation", task=TASK)
+        receipt = await server.call("delegate_generation", task=TASK)
 
     assert f"{config}: it is not TOML" in invalid_toml
     assert f"{config}: daily_budget is not a setting. Did you mean daily_budget_usd?" in unknown
@@ -324,60 +324,60 @@ async def test_an_invalid_config_is_explained_and_calls_succeed_once_it_is_fixed
 
 
 async def test_an_invalid_variable_is_explained_without_disclosing_a_key(
-    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, era: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "-3")
-    async with open_house(Script(), era=era) as house:
-        text = await house.refusal("route_task", task=TASK)
+    async with open_server(Script(), era=era) as server:
+        text = await server.refusal("route_task", task=TASK)
 
     assert "CHARGEHAND_DAILY_BUDGET_USD: " in text
     assert "got '-3'" in text
     assert '"env" block of your host\'s config' in text
-    assert house.vendors.environment["ANTHROPIC_API_KEY"] not in text
+    assert server.vendors.environment["ANTHROPIC_API_KEY"] not in text
 
 
-async def test_a_damaged_ledger_is_named_and_left_unchanged(open_house: OpenHouse, era: str, tmp_path: Path):
+async def test_a_damaged_ledger_is_named_and_left_unchanged(open_server: OpenServer, era: str, tmp_path: Path):
     file = tmp_path / "chargehand-home" / "ledger.sqlite3"
     file.parent.mkdir()
     file.write_bytes(b"this is no database, but somebody may want it back" * 100)
     before = file.read_bytes()
-    async with open_house(Script(dict(RIGHT)), era=era) as house:
-        text = await house.refusal("delegate_generation", task=TASK)
+    async with open_server(Script(dict(RIGHT)), era=era) as server:
+        text = await server.refusal("delegate_generation", task=TASK)
         assert file.read_bytes() == before
         file.rename(tmp_path / "away.sqlite3")
-        receipt = await house.call("delegate_generation", task=TASK)
+        receipt = await server.call("delegate_generation", task=TASK)
 
     assert str(file) in text
     assert receipt["status"] == "unverified"
 
 
-async def test_a_text_argument_that_is_valid_json_is_taken_literally(open_house: OpenHouse, era: str):
+async def test_a_text_argument_that_is_valid_json_is_taken_literally(open_server: OpenServer, era: str):
     asked: list[Ask] = []
 
     def answer(ask: Ask) -> Reply:
         asked.append(ask)
         return Reply(fenced("{}", "json"))
 
-    async with open_house(answer, era=era) as house:
+    async with open_server(answer, era=era) as server:
         for text in ('{"a": 1}', "[1, 2]", "null", "true", "17", '"x"'):
-            checked = await house.call("validate_code", code=text, language="json", depth="static")
-            await house.call("delegate_generation", task=text, max_attempts=1)
+            checked = await server.call("validate_code", code=text, language="json", depth="static")
+            await server.call("delegate_generation", task=text, max_attempts=1)
 
             assert checked["verdict"] == "pass"
             assert f">\n{text}\n</task-" in asked[-1].messages[-1][1]
 
 
-async def test_a_list_sent_as_json_text_is_accepted(open_house: OpenHouse, era: str, tmp_path: Path):
-    async with open_house(Script(), era=era) as house:
+async def test_a_list_sent_as_json_text_is_accepted(open_server: OpenServer, era: str, tmp_path: Path):
+    async with open_server(Script(), era=era) as server:
         (tmp_path / "project" / "a.py").write_text("a = 1\n")
-        routed = await house.call("route_task", task=TASK, context_files='["a.py"]')
+        routed = await server.call("route_task", task=TASK, context_files='["a.py"]')
 
     assert routed["model"]
 
 
-async def test_a_folder_given_as_target_is_refused(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
+async def test_a_folder_given_as_target_is_refused(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
         (tmp_path / "project" / "pkg").mkdir()
-        refusal = await house.refusal("delegate_generation", task="Write it", target="pkg")
+        refusal = await server.refusal("delegate_generation", task="Write it", target="pkg")
 
     assert refusal.endswith("target: 'pkg' is not a regular file. Name a file.")

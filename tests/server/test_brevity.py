@@ -1,7 +1,7 @@
 """The text of a result stays short and says how to get the rest."""
 
 import pytest
-from house import OpenHouse, Script, fenced, text_of
+from running_server import OpenServer, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.server.surface.brevity import MAX_CHARACTERS, shortened
@@ -11,12 +11,12 @@ LONG = "\n".join(f"def f{number}(): return {number}" for number in range(900))
 
 @pytest.mark.anyio
 async def test_long_code_is_clipped_in_the_text_but_whole_in_the_structure_and_on_resume(
-    open_house: OpenHouse, era: str
+    open_server: OpenServer, era: str
 ):
-    async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced(LONG))]}), era=era) as house:
-        first = await house.client.call_tool("delegate_generation", {"task": "Write 900 functions", "model": "local"})
+    async with open_server(Script({"qwen3:30b-a3b": [Reply(fenced(LONG))]}), era=era) as server:
+        first = await server.client.call_tool("delegate_generation", {"task": "Write 900 functions", "model": "local"})
         receipt = first.structured_content or {}
-        resumed = await house.client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
+        resumed = await server.client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
 
     assert len(text_of(first)) < MAX_CHARACTERS + 400
     assert f'delegate_generation(resume="{receipt["task_id"]}")' in text_of(first).splitlines()[-1]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script, fenced
 from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
+from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Ask, HttpFault, Reply
@@ -28,18 +28,18 @@ def all_fail(ask: Ask) -> Reply:
     return Reply(fenced(f"def double(count):\n    return count - {ask.index}"))
 
 
-async def run_failing_cascade(open_house: OpenHouse, **arguments) -> tuple[list[str], dict]:
-    async with open_house(all_fail) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **arguments)
+async def run_failing_cascade(open_server: OpenServer, **arguments) -> tuple[list[str], dict]:
+    async with open_server(all_fail) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, **arguments)
     return [attempt["model"] for attempt in receipt["attempts"]], receipt
 
 
-async def test_code_identical_to_an_earlier_attempt_is_not_repaired(open_house: OpenHouse):
+async def test_code_identical_to_an_earlier_attempt_is_not_repaired(open_server: OpenServer):
     script = Script(
         {LOCAL: [WRONG, STILL_WRONG], ECONOMY: [WRONG], FAST: [RIGHT], VALIDATOR: [RIGHT], DIRECTOR: [RIGHT]}
     )
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert script.models[:3] == [LOCAL, LOCAL, ECONOMY]
@@ -47,10 +47,10 @@ async def test_code_identical_to_an_earlier_attempt_is_not_repaired(open_house: 
 
 
 async def test_a_model_not_worth_its_cost_is_skipped_and_the_receipt_says_so(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "frugal")
-    models, receipt = await run_failing_cascade(open_house, max_attempts=20)
+    models, receipt = await run_failing_cascade(open_server, max_attempts=20)
 
     assert receipt["status"] == "failed"
     assert "claude-opus-5-5" not in models
@@ -58,11 +58,13 @@ async def test_a_model_not_worth_its_cost_is_skipped_and_the_receipt_says_so(
     assert any(note.startswith("Stopped: ") and "is not worth about" in note for note in receipt["notes"])
 
 
-async def test_the_quality_policy_continues_where_frugal_stops(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_the_quality_policy_continues_where_frugal_stops(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+):
     asked: dict[str, list[str]] = {}
     for policy in ("frugal", "balanced", "quality"):
         monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-        asked[policy], _ = await run_failing_cascade(open_house, max_attempts=20)
+        asked[policy], _ = await run_failing_cascade(open_server, max_attempts=20)
 
     assert len(asked["frugal"]) <= len(asked["balanced"]) <= len(asked["quality"])
     assert "claude-opus-5-5" in asked["quality"]
@@ -71,10 +73,10 @@ async def test_the_quality_policy_continues_where_frugal_stops(open_house: OpenH
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
 async def test_each_model_gets_at_most_one_repair_directly_after_its_draft(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, _ = await run_failing_cascade(open_house)
+    models, _ = await run_failing_cascade(open_server)
 
     assert 1 < len(models) <= 6
     for model in set(models):
@@ -84,10 +86,10 @@ async def test_each_model_gets_at_most_one_repair_directly_after_its_draft(
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
 async def test_a_pinned_model_is_repaired_but_never_replaced_under_every_policy(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, receipt = await run_failing_cascade(open_house, model="opus")
+    models, receipt = await run_failing_cascade(open_server, model="opus")
 
     assert receipt["status"] == "failed"
     assert models == ["claude-opus-5-5", "claude-opus-5-5"]
@@ -95,16 +97,16 @@ async def test_a_pinned_model_is_repaired_but_never_replaced_under_every_policy(
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
 async def test_local_only_uses_only_local_models_under_every_policy(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, _ = await run_failing_cascade(open_house, local_only=True)
+    models, _ = await run_failing_cascade(open_server, local_only=True)
 
     assert set(models) == {"qwen3-30b-a3b"}
 
 
-async def test_a_tiny_max_cost_usd_leaves_only_the_local_model_and_ends_over_budget(open_house: OpenHouse):
-    models, receipt = await run_failing_cascade(open_house, max_cost_usd=0.00001)
+async def test_a_tiny_max_cost_usd_leaves_only_the_local_model_and_ends_over_budget(open_server: OpenServer):
+    models, receipt = await run_failing_cascade(open_server, max_cost_usd=0.00001)
 
     assert set(models) == {"qwen3-30b-a3b"}
     assert receipt["status"] == "over_budget"
@@ -116,20 +118,20 @@ async def test_a_tiny_max_cost_usd_leaves_only_the_local_model_and_ends_over_bud
 
 @pytest.mark.parametrize("policy", ["reference", "frugal", "quality"])
 async def test_a_pinned_free_model_gets_its_repair_however_long_the_expected_wait(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [WRONG, RIGHT]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=VERY_HARD, tests=TESTS, model="local", max_seconds=3600, wait_s=60
         )
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
 
 
-async def test_a_skipped_repair_of_a_free_model_is_noted_with_its_expected_wait(open_house: OpenHouse):
-    async with open_house(all_fail, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as house:
-        receipt = await house.call("delegate_generation", task=VERY_HARD, tests=TESTS, max_seconds=3600, wait_s=60)
+async def test_a_skipped_repair_of_a_free_model_is_noted_with_its_expected_wait(open_server: OpenServer):
+    async with open_server(all_fail, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as server:
+        receipt = await server.call("delegate_generation", task=VERY_HARD, tests=TESTS, max_seconds=3600, wait_s=60)
 
     assert receipt["status"] == "failed"
     assert len(receipt["attempts"]) == 1
@@ -137,8 +139,8 @@ async def test_a_skipped_repair_of_a_free_model_is_noted_with_its_expected_wait(
     assert receipt["notes"][-1].endswith('model="qwen3-30b-a3b" asks it alone.')
 
 
-async def test_max_cost_usd_used_up_by_the_first_attempt_ends_the_task_over_budget(open_house: OpenHouse):
-    models, receipt = await run_failing_cascade(open_house, model="sonnet", max_cost_usd=0.005)
+async def test_max_cost_usd_used_up_by_the_first_attempt_ends_the_task_over_budget(open_server: OpenServer):
+    models, receipt = await run_failing_cascade(open_server, model="sonnet", max_cost_usd=0.005)
 
     assert models == ["claude-sonnet-5-5"]
     assert receipt["status"] == "over_budget"
@@ -146,10 +148,10 @@ async def test_max_cost_usd_used_up_by_the_first_attempt_ends_the_task_over_budg
 
 
 async def test_an_exhausted_daily_budget_leaves_the_local_model_and_is_noted_once(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
-    models, receipt = await run_failing_cascade(open_house)
+    models, receipt = await run_failing_cascade(open_server)
 
     assert models == ["qwen3-30b-a3b"] * 2
     assert receipt["status"] == "over_budget"
@@ -160,13 +162,13 @@ async def test_an_exhausted_daily_budget_leaves_the_local_model_and_is_noted_onc
 
 @pytest.mark.parametrize("cap_usd", ["0", "0.001"])
 async def test_a_free_model_is_asked_when_the_daily_budget_rules_out_stronger_ones(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, cap_usd: str
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, cap_usd: str
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", cap_usd)
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
         hard = {"task": HARD, "task_type": "architecture"}
-        tested = await house.call("delegate_generation", **hard, tests=TESTS)
-        untested = await house.call("delegate_generation", **hard)
+        tested = await server.call("delegate_generation", **hard, tests=TESTS)
+        untested = await server.call("delegate_generation", **hard)
 
     assert (tested["status"], tested["model"]) == ("succeeded", "qwen3-30b-a3b")
     assert [attempt["model"] for attempt in untested["attempts"]] == ["qwen3-30b-a3b"]
@@ -174,13 +176,13 @@ async def test_a_free_model_is_asked_when_the_daily_budget_rules_out_stronger_on
 
 
 async def test_a_repair_is_planned_with_the_daily_budget_left_after_the_failed_attempt(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.25")
     costly = Reply(WRONG.text, thinking="Twice.", thinking_tokens=5_000)
     script = Script({VALIDATOR: [costly, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call(
+    async with open_server(script) as server:
+        receipt = await server.call(
             "delegate_generation", task=HARD, task_type="architecture", tests=TESTS, model="sonnet"
         )
 
@@ -192,14 +194,14 @@ async def test_a_repair_is_planned_with_the_daily_budget_left_after_the_failed_a
     )
 
 
-async def test_an_unavailable_model_is_replaced_by_another_of_its_role(open_house: OpenHouse):
+async def test_an_unavailable_model_is_replaced_by_another_of_its_role(open_server: OpenServer):
     def answer_for(ask: Ask) -> Reply | HttpFault:
         if ask.model == "qwen-3.8-27b":
             return RIGHT
         return HttpFault(503, message="busy") if ask.model == FAST else WRONG
 
-    async with open_house(answer_for, without=("ANTHROPIC_API_KEY",)) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(answer_for, without=("ANTHROPIC_API_KEY",)) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert [a["outcome"] for a in receipt["attempts"] if a["model"] == "gpt-oss-120b"] == ["rate_limited"]
@@ -210,20 +212,20 @@ def rate_limited(seconds: float) -> HttpFault:
     return HttpFault(429, headers={"retry-after": str(seconds)})
 
 
-async def test_a_pinned_model_is_retried_after_a_short_retry_after(open_house: OpenHouse):
+async def test_a_pinned_model_is_retried_after_a_short_retry_after(open_server: OpenServer):
     script = Script({ECONOMY: [rate_limited(0.01), WRONG, rate_limited(0.02), RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
 
     assert receipt["status"] == "succeeded"
     outcomes = [attempt["outcome"] for attempt in receipt["attempts"]]
     assert outcomes == ["rate_limited", "failed_check", "rate_limited", "passed"]
 
 
-async def test_a_rate_limited_model_is_not_retried_when_another_can_be_asked(open_house: OpenHouse):
+async def test_a_rate_limited_model_is_not_retried_when_another_can_be_asked(open_server: OpenServer):
     script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [rate_limited(0.01)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert script.models.count(ECONOMY) <= 1
@@ -231,25 +233,25 @@ async def test_a_rate_limited_model_is_not_retried_when_another_can_be_asked(ope
 
 @pytest.mark.parametrize(("wait_s", "max_seconds"), [(3600, 300), (30, 20)])
 async def test_a_retry_after_that_is_too_long_ends_the_task_after_one_attempt(
-    open_house: OpenHouse, wait_s: float, max_seconds: float
+    open_server: OpenServer, wait_s: float, max_seconds: float
 ):
     script = Script({ECONOMY: [rate_limited(wait_s)]})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         call = {"task": RENAME, "tests": TESTS, "model": "haiku", "max_seconds": max_seconds}
-        receipt = await house.call("delegate_generation", **call)
+        receipt = await server.call("delegate_generation", **call)
 
     assert receipt["status"] == "failed"
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["rate_limited"]
 
 
-async def test_an_unusually_long_answer_is_doubted_and_another_model_is_asked(open_house: OpenHouse):
+async def test_an_unusually_long_answer_is_doubted_and_another_model_is_asked(open_server: OpenServer):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
     others = {model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)}
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling], **others})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         for _ in range(3):
-            usual = await house.call("delegate_generation", task=RENAME)
-        doubted = await house.call("delegate_generation", task=RENAME)
+            usual = await server.call("delegate_generation", task=RENAME)
+        doubted = await server.call("delegate_generation", task=RENAME)
 
     assert usual["status"] == "unverified"
     assert len(usual["attempts"]) == 1
@@ -259,13 +261,13 @@ async def test_an_unusually_long_answer_is_doubted_and_another_model_is_asked(op
     assert any("times what it usually takes" in note for note in doubted["notes"])
 
 
-async def test_a_doubted_answer_is_returned_when_no_other_model_can_be_asked(open_house: OpenHouse):
+async def test_a_doubted_answer_is_returned_when_no_other_model_can_be_asked(open_server: OpenServer):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling]})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         for _ in range(3):
-            await house.call("delegate_generation", task=RENAME, local_only=True)
-        doubted = await house.call("delegate_generation", task=RENAME, local_only=True)
+            await server.call("delegate_generation", task=RENAME, local_only=True)
+        doubted = await server.call("delegate_generation", task=RENAME, local_only=True)
 
     assert doubted["status"] == "unverified"
     assert doubted["code"] == "def double(count):\n    return count ** 2\n"
@@ -274,28 +276,30 @@ async def test_a_doubted_answer_is_returned_when_no_other_model_can_be_asked(ope
 
 @pytest.mark.parametrize(("outcome", "starts_local"), [("accepted", True), ("rejected", False)])
 async def test_rejections_of_passed_answers_keep_the_next_task_off_the_local_model(
-    open_house: OpenHouse, outcome: str, starts_local: bool
+    open_server: OpenServer, outcome: str, starts_local: bool
 ):
     task = "Implement an algorithm that doubles the weights of a shortest path in a graph under concurrent updates"
     script = Script({model: [RIGHT] * 20 for model in (LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR)})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         for number in range(12):
-            other = await house.call("delegate_generation", task=f"{RENAME} {number}", tests=TESTS, model="opus")
-            await house.call("report_outcome", task_id=other["task_id"], outcome=outcome)
-        receipt = await house.call("delegate_generation", task=task, tests=TESTS)
+            other = await server.call("delegate_generation", task=f"{RENAME} {number}", tests=TESTS, model="opus")
+            await server.call("report_outcome", task_id=other["task_id"], outcome=outcome)
+        receipt = await server.call("delegate_generation", task=task, tests=TESTS)
 
     assert (receipt["model"] == "qwen3-30b-a3b") is starts_local
 
 
-async def test_a_url_that_contains_max_cost_usd_is_not_taken_for_a_spent_budget(open_house: OpenHouse, tmp_path: Path):
+async def test_a_url_that_contains_max_cost_usd_is_not_taken_for_a_spent_budget(
+    open_server: OpenServer, tmp_path: Path
+):
     profiles = tmp_path / "chargehand-home" / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "own.yaml").write_text(
         "id: own\nname: Own\nprovider: openai_compatible\napi_model: own\nbase_url: http://127.0.0.1:9/max_cost_usd\n"
         "lifecycle: {status: active, source: my own server, seen: 2026-11-25}\n"
     )
-    async with open_house(Script()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, model="own")
+    async with open_server(Script()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, model="own")
 
     assert receipt["status"] == "failed"
     assert any("127.0.0.1:9/max_cost_usd" in note for note in receipt["notes"])
@@ -306,20 +310,20 @@ KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
 
 
 @pytest.mark.parametrize("answers", [[Reply("I cannot do that, sorry.")], [Reply("")], [WRONG, STILL_WRONG]])
-async def test_a_second_free_model_is_asked_after_the_first_fails(open_house: OpenHouse, answers: list[Reply]):
+async def test_a_second_free_model_is_asked_after_the_first_fails(open_server: OpenServer, answers: list[Reply]):
     script = Script({LOCAL: answers, CODER.name: [RIGHT]})
-    async with open_house(script, installed=(QWEN, CODER), without=KEYS) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
+    async with open_server(script, installed=(QWEN, CODER), without=KEYS) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
 
     assert receipt["status"] == "succeeded"
     assert script.models == [*[LOCAL] * len(answers), CODER.name]
 
 
-async def test_the_receipt_says_why_the_cascade_stopped_before_max_attempts(open_house: OpenHouse):
+async def test_the_receipt_says_why_the_cascade_stopped_before_max_attempts(open_server: OpenServer):
     script = Script({LOCAL: [Reply("")]})
-    async with open_house(script, without=KEYS) as house:
-        unpinned = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
-        pinned = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="qwen3-30b-a3b", wait_s=60)
+    async with open_server(script, without=KEYS) as server:
+        unpinned = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
+        pinned = await server.call("delegate_generation", task=RENAME, tests=TESTS, model="qwen3-30b-a3b", wait_s=60)
 
     assert unpinned["notes"][-1] == "Stopped after 1 of 6 attempts: no other model can be asked."
     assert pinned["notes"][-1].endswith('model="qwen3-30b-a3b" was named, so no other is asked.')

@@ -13,10 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 from command_line import CommandResult, run_command
-from house import Script, fenced
 from mcp import Client, StdioServerParameters
 from open_peer import OpenAICompatiblePeer, OpenModel
 from rename_task import RENAME
+from running_server import Script, fenced
 from server_process import COMMAND
 
 from chargehand.evaluation.peers.reply import Reply, Stall

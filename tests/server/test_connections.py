@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script
 from rename_task import RENAME, STILL_WRONG, TESTS, WRONG
+from running_server import Script
 
 from chargehand.evaluation.bench.stdio_host import Host, hosts
 from chargehand.evaluation.peers.reply import Reply

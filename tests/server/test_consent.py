@@ -6,10 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
-from house import House, OpenHouse, Script, text_of
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
 from rename_task import RENAME, RIGHT
+from running_server import OpenServer, RunningServer, Script, text_of
 
 from chargehand.evaluation.peers.reply import Reply
 
@@ -37,18 +37,18 @@ class User:
         return self.answer
 
 
-async def delegate(open_house: OpenHouse, era: str, user: Any, **arguments: Any) -> tuple[CallToolResult, list[str]]:
+async def delegate(open_server: OpenServer, era: str, user: Any, **arguments: Any) -> tuple[CallToolResult, list[str]]:
     """The result, and the models that were asked."""
     script = Script({"qwen3:30b-a3b": [RIGHT]})
-    async with open_house(script, era=era, elicitation_callback=user) as house:
-        result = await house.client.call_tool("delegate_generation", {"task": RENAME, **arguments})
+    async with open_server(script, era=era, elicitation_callback=user) as server:
+        result = await server.client.call_tool("delegate_generation", {"task": RENAME, **arguments})
     return result, script.models
 
 
-async def test_the_user_is_asked_once_and_a_yes_allows_the_call(open_house: OpenHouse, era: str):
+async def test_the_user_is_asked_once_and_a_yes_allows_the_call(open_server: OpenServer, era: str):
     user = User(YES)
 
-    result, models = await delegate(open_house, era, user, max_cost_usd=2)
+    result, models = await delegate(open_server, era, user, max_cost_usd=2)
 
     assert user.asked == [
         "Your assistant wants Chargehand to spend up to $2 on one task. You asked to be consulted above $0.5. Allow it?"
@@ -66,16 +66,16 @@ async def test_the_user_is_asked_once_and_a_yes_allows_the_call(open_house: Open
     ],
     ids=["no", "decline", "cancel"],
 )
-async def test_without_the_users_consent_no_model_is_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
-    result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
+async def test_without_the_users_consent_no_model_is_asked(open_server: OpenServer, era: str, answer: ElicitResult):
+    result, models = await delegate(open_server, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
     assert text_of(result).startswith("delegate_generation: max_cost_usd: the user declined 2. Give at most 0.5")
     assert models == []
 
 
-async def test_the_call_is_refused_when_the_host_cannot_ask_its_user(open_house: OpenHouse, era: str):
-    result, models = await delegate(open_house, era, None, max_cost_usd=2)
+async def test_the_call_is_refused_when_the_host_cannot_ask_its_user(open_server: OpenServer, era: str):
+    result, models = await delegate(open_server, era, None, max_cost_usd=2)
 
     assert result.is_error
     assert "2 is above [budget] ask_above_usd (0.5), and this host could not ask its user" in text_of(result)
@@ -90,26 +90,28 @@ INVALID_ANSWERS = pytest.mark.parametrize(
 
 
 @INVALID_ANSWERS
-async def test_an_invalid_answer_of_the_host_counts_as_not_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
-    result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
+async def test_an_invalid_answer_of_the_host_counts_as_not_asked(
+    open_server: OpenServer, era: str, answer: ElicitResult
+):
+    result, models = await delegate(open_server, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
     assert "this host could not ask its user" in text_of(result)
     assert models == []
 
 
-async def test_an_error_from_the_host_counts_as_not_asked(open_house: OpenHouse):
-    result, models = await delegate(open_house, "legacy", User(ErrorData(code=-32601, message="no")), max_cost_usd=2)
+async def test_an_error_from_the_host_counts_as_not_asked(open_server: OpenServer):
+    result, models = await delegate(open_server, "legacy", User(ErrorData(code=-32601, message="no")), max_cost_usd=2)
 
     assert "this host could not ask its user" in text_of(result)
     assert models == []
 
 
-async def test_an_unanswered_question_times_out_after_wait_s(open_house: OpenHouse):
+async def test_an_unanswered_question_times_out_after_wait_s(open_server: OpenServer):
     async def never_answers(_: object, __: ElicitRequestParams) -> ElicitResult:
         await anyio.sleep_forever()
 
-    result, models = await delegate(open_house, "legacy", never_answers, max_cost_usd=2, wait_s=0.1)
+    result, models = await delegate(open_server, "legacy", never_answers, max_cost_usd=2, wait_s=0.1)
 
     assert "this host could not ask its user" in text_of(result)
     assert models == []
@@ -117,11 +119,11 @@ async def test_an_unanswered_question_times_out_after_wait_s(open_house: OpenHou
 
 @pytest.mark.parametrize(("max_cost_usd", "amount"), [(1.1, "$1.1"), (1.00001, "$1.0001")])
 async def test_the_question_states_the_sum_never_rounded_down_even_with_wait_s_0(
-    open_house: OpenHouse, max_cost_usd: float, amount: str
+    open_server: OpenServer, max_cost_usd: float, amount: str
 ):
     user = User(YES)
 
-    result, _ = await delegate(open_house, "legacy", user, max_cost_usd=max_cost_usd, wait_s=0)
+    result, _ = await delegate(open_server, "legacy", user, max_cost_usd=max_cost_usd, wait_s=0)
 
     assert not result.is_error
     assert [f"up to {amount} on one task" in question for question in user.asked] == [True]
@@ -136,11 +138,11 @@ async def test_the_question_states_the_sum_never_rounded_down_even_with_wait_s_0
     ],
 )
 async def test_an_error_that_prevents_pricing_is_returned_by_the_call(
-    open_house: OpenHouse, tmp_path: Path, file: str, content: str, message: str
+    open_server: OpenServer, tmp_path: Path, file: str, content: str, message: str
 ):
     (tmp_path / "chargehand-home" / file).write_text(content)
 
-    result, models = await delegate(open_house, "auto", User(YES), max_cost_usd=2)
+    result, models = await delegate(open_server, "auto", User(YES), max_cost_usd=2)
 
     assert result.is_error
     assert message in text_of(result)
@@ -148,18 +150,20 @@ async def test_an_error_that_prevents_pricing_is_returned_by_the_call(
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_cost_usd": 0.5}, {"max_cost_usd": 0}])
-async def test_a_call_within_ask_above_usd_asks_no_question(open_house: OpenHouse, era: str, arguments: dict[str, Any]):
+async def test_a_call_within_ask_above_usd_asks_no_question(
+    open_server: OpenServer, era: str, arguments: dict[str, Any]
+):
     user = User(YES)
 
-    result, models = await delegate(open_house, era, user, **arguments)
+    result, models = await delegate(open_server, era, user, **arguments)
 
     assert not result.is_error
     assert user.asked == []
     assert models == ["qwen3:30b-a3b"]
 
 
-async def request_question(house: House, **arguments: Any) -> InputRequiredResult:
-    result = await house.client.session.call_tool(
+async def request_question(server: RunningServer, **arguments: Any) -> InputRequiredResult:
+    result = await server.client.session.call_tool(
         "delegate_generation", {"task": RENAME, **arguments}, allow_input_required=True
     )
     assert isinstance(result, InputRequiredResult)
@@ -167,9 +171,9 @@ async def request_question(house: House, **arguments: Any) -> InputRequiredResul
 
 
 async def send_answer(
-    house: House, question: InputRequiredResult, state: str | None, **arguments: Any
+    server: RunningServer, question: InputRequiredResult, state: str | None, **arguments: Any
 ) -> CallToolResult | InputRequiredResult:
-    return await house.client.session.call_tool(
+    return await server.client.session.call_tool(
         "delegate_generation",
         {"task": RENAME, **arguments},
         input_responses=dict.fromkeys(question.input_requests or {}, YES),
@@ -178,37 +182,37 @@ async def send_answer(
     )
 
 
-async def test_a_yes_with_a_tampered_request_state_is_refused(open_house: OpenHouse):
+async def test_a_yes_with_a_tampered_request_state_is_refused(open_server: OpenServer):
     script = Script({"qwen3:30b-a3b": [RIGHT]})
-    async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
-        question = await request_question(house, max_cost_usd=2)
+    async with open_server(script, era="2026-07-28", elicitation_callback=User(YES)) as server:
+        question = await request_question(server, max_cost_usd=2)
         state = question.request_state or ""
         middle = len(state) // 2
         other = "A" if state[middle] != "A" else "B"
 
         with pytest.raises(MCPError) as refused:
-            await send_answer(house, question, state[:middle] + other + state[middle + 1 :], max_cost_usd=2)
+            await send_answer(server, question, state[:middle] + other + state[middle + 1 :], max_cost_usd=2)
 
     assert refused.value.error.code == INVALID_PARAMS
     assert script.models == []
 
 
-async def test_consent_to_one_sum_does_not_cover_a_greater_one(open_house: OpenHouse):
+async def test_consent_to_one_sum_does_not_cover_a_greater_one(open_server: OpenServer):
     script = Script({"qwen3:30b-a3b": [RIGHT]})
-    async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
-        question = await request_question(house, max_cost_usd=2)
+    async with open_server(script, era="2026-07-28", elicitation_callback=User(YES)) as server:
+        question = await request_question(server, max_cost_usd=2)
 
         with pytest.raises(MCPError) as refused:
-            await send_answer(house, question, question.request_state, max_cost_usd=200)
+            await send_answer(server, question, question.request_state, max_cost_usd=200)
 
     assert refused.value.error.code == INVALID_PARAMS
     assert script.models == []
 
 
-async def test_a_call_without_max_cost_usd_may_spend_at_most_ask_above_usd(open_house: OpenHouse, tmp_path: Path):
+async def test_a_call_without_max_cost_usd_may_spend_at_most_ask_above_usd(open_server: OpenServer, tmp_path: Path):
     (tmp_path / "chargehand-home" / "config.toml").write_text("[budget]\nask_above_usd = 0\n")
 
-    result, models = await delegate(open_house, "auto", None, model="claude-haiku-5-5")
+    result, models = await delegate(open_server, "auto", None, model="claude-haiku-5-5")
 
     receipt = result.structured_content or {}
     assert receipt["status"] == "over_budget"
@@ -233,12 +237,12 @@ SENIOR_CALLS = pytest.mark.parametrize(
 
 
 async def ask_a_senior(
-    open_house: OpenHouse, era: str, user: User | None, tool: str, arguments: dict[str, Any]
+    open_server: OpenServer, era: str, user: User | None, tool: str, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """The answer, and the models that were asked."""
     script = Script({"claude-sonnet-5-5": [REVIEW], "claude-opus-5-5": [DIRECTION]})
-    async with open_house(script, era=era, installed=(), elicitation_callback=user) as house:
-        answer = await house.call(tool, **arguments)
+    async with open_server(script, era=era, installed=(), elicitation_callback=user) as server:
+        answer = await server.call(tool, **arguments)
     return answer, script.models
 
 
@@ -249,11 +253,11 @@ def ask_above_almost_nothing(tmp_path: Path) -> None:
 
 @SENIOR_CALLS
 async def test_a_senior_model_above_ask_above_usd_is_used_once_the_user_consents(
-    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+    open_server: OpenServer, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(YES)
 
-    answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
+    answer, models = await ask_a_senior(open_server, era, user, tool, arguments)
 
     (question,) = user.asked
     match = re.fullmatch(
@@ -267,24 +271,24 @@ async def test_a_senior_model_above_ask_above_usd_is_used_once_the_user_consents
 
 
 async def test_the_user_is_asked_about_the_validation_of_a_delegated_answer(
-    open_house: OpenHouse, ask_above_almost_nothing: None
+    open_server: OpenServer, ask_above_almost_nothing: None
 ):
     user = User(YES)
     script = Script({"qwen3:30b-a3b": [RIGHT], "claude-sonnet-5-5": [REVIEW]})
-    async with open_house(script, elicitation_callback=user) as house:
-        receipt = await house.call("delegate_generation", task=RENAME)
-        await house.call("validate_code", task_id=receipt["task_id"])
+    async with open_server(script, elicitation_callback=user) as server:
+        receipt = await server.call("delegate_generation", task=RENAME)
+        await server.call("validate_code", task_id=receipt["task_id"])
 
     assert (len(user.asked), script.models) == (1, ["qwen3:30b-a3b", "claude-sonnet-5-5"])
 
 
 @SENIOR_CALLS
 async def test_without_the_users_consent_no_senior_model_is_used(
-    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+    open_server: OpenServer, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(ElicitResult(action="decline"))
 
-    answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
+    answer, models = await ask_a_senior(open_server, era, user, tool, arguments)
 
     assert (len(user.asked), models) == (1, [])
     assert "The user was asked and declined." in answer["notes"]
@@ -292,9 +296,9 @@ async def test_without_the_users_consent_no_senior_model_is_used(
 
 @SENIOR_CALLS
 async def test_no_senior_model_is_used_when_the_host_cannot_ask_and_the_reason_is_given(
-    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+    open_server: OpenServer, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
-    answer, models = await ask_a_senior(open_house, era, None, tool, arguments)
+    answer, models = await ask_a_senior(open_server, era, None, tool, arguments)
 
     assert answer["status"] == ("done" if arguments == {"code": CODE} else "over_budget")
     assert "and this host could not ask its user. Ask the user to raise [budget] ask_above_usd" in answer["notes"][-1]
@@ -303,10 +307,10 @@ async def test_no_senior_model_is_used_when_the_host_cannot_ask_and_the_reason_i
 
 @INVALID_ANSWERS
 async def test_no_senior_model_is_used_after_an_invalid_answer(
-    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, answer: ElicitResult
+    open_server: OpenServer, ask_above_almost_nothing: None, era: str, answer: ElicitResult
 ):
     validation, models = await ask_a_senior(
-        open_house, era, User(answer), "validate_code", {"code": CODE, "depth": "review"}
+        open_server, era, User(answer), "validate_code", {"code": CODE, "depth": "review"}
     )
 
     assert validation["status"] == "over_budget"
@@ -316,11 +320,11 @@ async def test_no_senior_model_is_used_after_an_invalid_answer(
 
 @SENIOR_CALLS
 async def test_a_senior_model_within_ask_above_usd_is_used_without_a_question(
-    open_house: OpenHouse, era: str, tool: str, arguments, model: str, purpose: str
+    open_server: OpenServer, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(YES)
 
-    _, models = await ask_a_senior(open_house, era, user, tool, arguments)
+    _, models = await ask_a_senior(open_server, era, user, tool, arguments)
 
     assert (user.asked, models) == ([], [model])
 
@@ -329,21 +333,21 @@ async def test_a_senior_model_within_ask_above_usd_is_used_without_a_question(
     "arguments", [{"code": "def double(:\n", "language": "python"}, {"code": CODE, "depth": "static"}]
 )
 async def test_a_validation_that_needs_no_senior_model_asks_no_question(
-    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, arguments: dict[str, Any]
+    open_server: OpenServer, ask_above_almost_nothing: None, era: str, arguments: dict[str, Any]
 ):
     user = User(YES)
 
-    answer, models = await ask_a_senior(open_house, era, user, "validate_code", arguments)
+    answer, models = await ask_a_senior(open_server, era, user, "validate_code", arguments)
 
     assert (user.asked, models) == ([], [])
     assert answer["verdict"] in ("pass", "fail")
 
 
-async def test_routing_a_checkpoint_asks_no_question(open_house: OpenHouse, ask_above_almost_nothing: None, era: str):
+async def test_routing_a_checkpoint_asks_no_question(open_server: OpenServer, ask_above_almost_nothing: None, era: str):
     user = User(YES)
 
     answer, models = await ask_a_senior(
-        open_house, era, user, "route_task", {"task": "Ship it", "checkpoint": "strategic"}
+        open_server, era, user, "route_task", {"task": "Ship it", "checkpoint": "strategic"}
     )
 
     assert answer["source"] == "checkpoint"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script
 from rename_task import RIGHT, TESTS, WRONG
+from running_server import OpenServer, Script
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply
@@ -27,11 +27,11 @@ def _write_modules(project: Path) -> None:
         file.write(f"\n\n{NAMED}")
 
 
-async def test_a_small_local_model_gets_the_parts_that_the_task_names(open_house: OpenHouse, tmp_path: Path):
+async def test_a_small_local_model_gets_the_parts_that_the_task_names(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script, installed=(SMALL,)) as house:
+    async with open_server(script, installed=(SMALL,)) as server:
         _write_modules(tmp_path / "project")
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
 
     assert receipt["status"] == "succeeded", receipt
     assert script.models == [LOCAL]
@@ -42,11 +42,11 @@ async def test_a_small_local_model_gets_the_parts_that_the_task_names(open_house
     assert "qwen3-30b-a3b: context: 0 files whole, 3 in part (src/a.py, src/b.py, src/c.py)" in receipt["notes"]
 
 
-async def test_each_model_gets_as_much_context_as_its_window_holds(open_house: OpenHouse, tmp_path: Path):
+async def test_each_model_gets_as_much_context_as_its_window_holds(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [WRONG], ECONOMY: [RIGHT]})
-    async with open_house(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as house:
+    async with open_server(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as server:
         _write_modules(tmp_path / "project")
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
 
     assert receipt["status"] == "succeeded", receipt
     assert (script.models[0], script.models[-1]) == (LOCAL, ECONOMY)
@@ -57,14 +57,14 @@ async def test_each_model_gets_as_much_context_as_its_window_holds(open_house: O
 
 
 async def test_a_model_whose_window_cannot_hold_even_the_needed_parts_is_not_asked(
-    open_house: OpenHouse, tmp_path: Path
+    open_server: OpenServer, tmp_path: Path
 ):
     script = Script({ECONOMY: [RIGHT]})
-    async with open_house(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as house:
+    async with open_server(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as server:
         _write_modules(tmp_path / "project")
         task = "Rename the variables in `a_long` and `b_long`"
-        route = await house.call("route_task", task=task, task_type="refactoring", context_files=["src/*.py"])
-        receipt = await house.call(
+        route = await server.call("route_task", task=task, task_type="refactoring", context_files=["src/*.py"])
+        receipt = await server.call(
             "delegate_generation", task=task, task_type="refactoring", context_files=["src/*.py"]
         )
 
@@ -74,35 +74,35 @@ async def test_a_model_whose_window_cannot_hold_even_the_needed_parts_is_not_ask
     assert LOCAL not in script.models
 
 
-async def test_receipt_and_route_name_the_files_that_a_pattern_left_out(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+async def test_receipt_and_route_name_the_files_that_a_pattern_left_out(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
         project = tmp_path / "project"
         (project / "a.py").write_text("a = 1\n")
         (project / "b.py").write_bytes(b"\xff\x00")
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["*.py"])
-        route = await house.call("route_task", task=TASK, context_files=["*.py"])
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, context_files=["*.py"])
+        route = await server.call("route_task", task=TASK, context_files=["*.py"])
 
     left_out = "context_files: of '*.py', b.py left out: binary, too large, or unreadable."
     assert left_out in receipt["notes"]
     assert left_out in route["warnings"]
 
 
-async def test_a_pattern_without_matches_is_refused_with_a_remedy(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        text = await house.refusal("delegate_generation", task=TASK, context_files=["src/**/*.py"])
+async def test_a_pattern_without_matches_is_refused_with_a_remedy(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        text = await server.refusal("delegate_generation", task=TASK, context_files=["src/**/*.py"])
 
     assert "context_files: 'src/**/*.py' matches no text file" in text
     assert "Correct the pattern, or name the files." in text
 
 
-async def test_a_strategic_review_notes_how_much_context_it_was_shown(open_house: OpenHouse, tmp_path: Path):
+async def test_a_strategic_review_notes_how_much_context_it_was_shown(open_server: OpenServer, tmp_path: Path):
     small = OllamaModel("qwen3.6:35b-a3b", context_tokens=4_096)
     review = Reply('{"verdict": "continue", "guidance": "Go on."}')
-    async with open_house(
+    async with open_server(
         Script({small.name: [review]}), installed=(small,), without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
-    ) as house:
+    ) as server:
         _write_modules(tmp_path / "project")
-        answer = await house.call(
+        answer = await server.call(
             "strategic_review",
             goal="Rename in `double`.",
             progress="Half.",

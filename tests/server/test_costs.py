@@ -12,7 +12,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 import pytest
-from house import OpenHouse, Script, fenced
+from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, HttpFault, Reply, Stall, pieces
 from chargehand.server import wiring
@@ -30,15 +30,15 @@ WRONG = Reply(fenced("def double(n):\n    return n ** 2"), thinking="x1 = y2 ; "
 
 @pytest.mark.parametrize("is_daily", [False, True], ids=["of the call", "of the day"])
 async def test_thinking_sent_back_for_a_repair_counts_against_the_budget(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, is_daily: bool
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, is_daily: bool
 ):
     cap_usd = 0.25
     if is_daily:
         monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(cap_usd))
 
-    async with open_house(Script({DIRECTOR: [WRONG, RIGHT]})) as house:
+    async with open_server(Script({DIRECTOR: [WRONG, RIGHT]})) as server:
         cap = {} if is_daily else {"max_cost_usd": cap_usd}
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus", **cap)
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="opus", **cap)
 
     assert receipt["attempts"][0]["output_tokens"] > 11_000
     assert (receipt["status"], len(receipt["attempts"])) == ("over_budget", 1)
@@ -59,35 +59,35 @@ class SlowFirst:
 
 
 async def test_a_request_waits_for_money_reserved_by_a_request_in_progress(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
     answers = SlowFirst()
-    async with open_house(answers) as house:
+    async with open_server(answers) as server:
         call = {"task": TASK, "tests": TESTS, "model": "opus", "wait_s": 0}
-        first = await house.call("delegate_generation", **call)
+        first = await server.call("delegate_generation", **call)
         await answers.asked.wait()
-        second = await house.call("delegate_generation", **call)
+        second = await server.call("delegate_generation", **call)
         with anyio.fail_after(30):
             while "claude-opus-5-5 waiting" not in second["notes"][0]:
-                second = await house.call("delegate_generation", resume=second["task_id"], wait_s=1)
+                second = await server.call("delegate_generation", resume=second["task_id"], wait_s=1)
         answers.gate.set()
-        ended = [await house.call("delegate_generation", resume=started["task_id"]) for started in (first, second)]
+        ended = [await server.call("delegate_generation", resume=started["task_id"]) for started in (first, second)]
 
     assert [receipt["status"] for receipt in ended] == ["succeeded"] * 2
     assert sum(receipt["cost_usd"] for receipt in ended) <= 0.1
 
 
 async def test_money_still_reserved_at_the_deadline_is_reported_as_held_not_spent(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
     answers = SlowFirst()
-    async with open_house(answers) as house:
+    async with open_server(answers) as server:
         call = {"task": TASK, "tests": TESTS, "model": "opus"}
-        await house.call("delegate_generation", **call, wait_s=0)
+        await server.call("delegate_generation", **call, wait_s=0)
         await answers.asked.wait()
-        receipt = await house.call("delegate_generation", **call, max_seconds=1)
+        receipt = await server.call("delegate_generation", **call, max_seconds=1)
         answers.gate.set()
 
     assert (receipt["status"], receipt["attempts"]) == ("over_budget", [])
@@ -96,11 +96,11 @@ async def test_money_still_reserved_at_the_deadline_is_reported_as_held_not_spen
 
 
 async def test_a_request_does_not_wait_for_money_reserved_by_a_dead_process(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
-    async with open_house(Script()) as house:
-        await house.call("route_task", task=TASK)
+    async with open_server(Script()) as server:
+        await server.call("route_task", task=TASK)
         with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
             db.execute(
                 "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only,"
@@ -113,7 +113,7 @@ async def test_a_request_does_not_wait_for_money_reserved_by_a_dead_process(
                 " VALUES ('t', 'claude-opus-5-5', 'anthropic', 0, 0.1, ?)",
                 (time.time(),),
             )
-        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_seconds=5)
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_seconds=5)
 
     assert receipt["status"] == "over_budget"
     assert "$0.0000 is left of CHARGEHAND_DAILY_BUDGET_USD" in receipt["notes"][0]
@@ -135,10 +135,10 @@ AFTER_THE_COUNTERS = 8 + len(pieces(DEEP.thinking)) + len(pieces(DEEP.text))
     ],
     ids=["cut", "failed", "overloaded", "rate limited"],
 )
-async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_house: OpenHouse, answer):
-    async with open_house(lambda _: answer) as house:
-        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
-        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_server: OpenServer, answer):
+    async with open_server(lambda _: answer) as server:
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+        (exchange,) = server.vendors.anthropic.journal.to("/v1/messages")
 
     (attempt,) = receipt["attempts"]
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (exchange.input_tokens, exchange.output_tokens)
@@ -146,7 +146,7 @@ async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_house: O
     assert receipt["cost_usd"] > 0.1
 
 
-async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(open_house: OpenHouse, tmp_path: Path):
+async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(open_server: OpenServer, tmp_path: Path):
     def alter_ledger(*statements: str) -> None:
         with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db:
             for statement in statements:
@@ -156,8 +156,8 @@ async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(o
         alter_ledger("ALTER TABLE attempts RENAME TO attempts_away", "ALTER TABLE tasks RENAME TO tasks_away")
         return RIGHT
 
-    async with open_house(answers) as house:
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus")
+    async with open_server(answers) as server:
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="opus")
         alter_ledger("ALTER TABLE attempts_away RENAME TO attempts", "ALTER TABLE tasks_away RENAME TO tasks")
 
     assert (receipt["status"], receipt["code"]) == ("succeeded", "def double(n):\n    return 2 * n\n")
@@ -166,11 +166,11 @@ async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(o
     assert "ledger.sqlite3" in receipt["notes"][-1]
 
 
-async def test_an_answer_interrupted_before_its_first_word_costs_its_input_tokens(open_house: OpenHouse):
+async def test_an_answer_interrupted_before_its_first_word_costs_its_input_tokens(open_server: OpenServer):
     overloaded = ErrorInside(RIGHT, after=1, kind="overloaded_error", status=529)
-    async with open_house(lambda _: overloaded) as house:
-        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
-        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+    async with open_server(lambda _: overloaded) as server:
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+        (exchange,) = server.vendors.anthropic.journal.to("/v1/messages")
 
     assert receipt["attempts"][0]["input_tokens"] == exchange.input_tokens
     assert receipt["cost_usd"] > 0
@@ -178,7 +178,7 @@ async def test_an_answer_interrupted_before_its_first_word_costs_its_input_token
 
 @pytest.mark.in_process("it sets the server's clock")
 async def test_each_request_is_billed_at_the_price_of_its_day(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     now = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
     monkeypatch.setattr(wiring, "utc_now", lambda: now)
@@ -197,8 +197,8 @@ async def test_each_request_is_billed_at_the_price_of_its_day(
         now += dt.timedelta(minutes=2)
         return Reply(fenced(f"def double(n):\n    return n + {ask.index}"))
 
-    async with open_house(answers) as house:
-        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus", max_attempts=2)
+    async with open_server(answers) as server:
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="opus", max_attempts=2)
 
     before, after = receipt["attempts"]
     assert before["cost_usd"] < 0.05
@@ -206,16 +206,16 @@ async def test_each_request_is_billed_at_the_price_of_its_day(
 
 
 @pytest.mark.parametrize("status", [400, 401, 529])
-async def test_a_request_that_the_vendor_rejects_costs_nothing(open_house: OpenHouse, status: int):
-    async with open_house(lambda _: HttpFault(status)) as house:
-        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+async def test_a_request_that_the_vendor_rejects_costs_nothing(open_server: OpenServer, status: int):
+    async with open_server(lambda _: HttpFault(status)) as server:
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
 
     assert receipt["cost_usd"] == 0
 
 
 @pytest.mark.in_process("it blocks the vendor's client before it sends")
 async def test_a_request_cancelled_before_it_is_sent_costs_nothing(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     is_blocked, never = threading.Event(), threading.Event()
 
@@ -226,29 +226,29 @@ async def test_a_request_cancelled_before_it_is_sent_costs_nothing(
             anyio.from_thread.check_cancelled()
 
     monkeypatch.setattr(anthropic, "_connect", block_connecting)
-    async with open_house(Script()) as house:
-        started = await house.call("delegate_generation", task=TASK, model="opus", wait_s=0)
+    async with open_server(Script()) as server:
+        started = await server.call("delegate_generation", task=TASK, model="opus", wait_s=0)
         await anyio.to_thread.run_sync(is_blocked.wait, 20)
-        receipt = await house.call("delegate_generation", resume=started["task_id"], cancel=True)
+        receipt = await server.call("delegate_generation", resume=started["task_id"], cancel=True)
 
     (attempt,) = receipt["attempts"]
     assert (attempt["outcome"], attempt["input_tokens"]) == ("cancelled", 0)
     assert receipt["cost_usd"] == 0
 
 
-async def test_a_note_warns_that_unseen_thinking_may_be_billed(open_house: OpenHouse):
+async def test_a_note_warns_that_unseen_thinking_may_be_billed(open_server: OpenServer):
     never = anyio.Event()
-    async with open_house(lambda _: Stall(DEEP, never, after=4)) as house:
-        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1, max_seconds=3)
+    async with open_server(lambda _: Stall(DEEP, never, after=4)) as server:
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1, max_seconds=3)
 
     assert receipt["attempts"][0]["outcome"] == "timeout"
     assert any("thinking that was not shown may be billed too" in note for note in receipt["notes"])
 
 
-async def test_savings_do_not_grow_with_thinking_or_repairs(open_house: OpenHouse):
+async def test_savings_do_not_grow_with_thinking_or_repairs(open_server: OpenServer):
     async def saved_usd(*answers: Reply) -> float:
-        async with open_house(Script({"qwen3:30b-a3b": list(answers)})) as house:
-            receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="qwen3-30b-a3b")
+        async with open_server(Script({"qwen3:30b-a3b": list(answers)})) as server:
+            receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="qwen3-30b-a3b")
         assert receipt["status"] == "succeeded"
         return receipt["saved_usd"]["amount"]
 
@@ -258,11 +258,11 @@ async def test_savings_do_not_grow_with_thinking_or_repairs(open_house: OpenHous
     assert 0 < at_once == after_a_repair
 
 
-async def test_the_baseline_model_saves_nothing_and_a_cached_prompt_costs_less(open_house: OpenHouse):
+async def test_the_baseline_model_saves_nothing_and_a_cached_prompt_costs_less(open_server: OpenServer):
     costs: list[float] = []
-    async with open_house(lambda _: RIGHT) as house:
+    async with open_server(lambda _: RIGHT) as server:
         for _ in range(2):  # the second request reads the prompt from the vendor's cache
-            receipt = await house.call(
+            receipt = await server.call(
                 "delegate_generation", task=TASK, context="A fact.\n" * 4_000, tests=TESTS, model="sonnet"
             )
             assert receipt["saved_usd"]["amount"] == 0

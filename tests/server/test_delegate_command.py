@@ -14,8 +14,8 @@ import anyio
 import anyio.abc
 import pytest
 from command_line import CommandResult, run_command
-from house import Script
 from rename_task import RENAME, RIGHT, WRONG
+from running_server import Script
 from server_process import COMMAND
 
 from chargehand.evaluation.peers.ollama import OllamaModel

@@ -4,8 +4,8 @@ import json
 
 import anyio
 import pytest
-from house import OpenHouse, Script, fenced, text_of
 from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
+from running_server import OpenServer, Script, fenced, text_of
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,10 +21,10 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
 )  # fmt: skip
 
 
-async def test_an_answer_that_passes_its_tests_succeeds(open_house: OpenHouse, era: str):
+async def test_an_answer_that_passes_its_tests_succeeds(open_server: OpenServer, era: str):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script, era=era) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script, era=era) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert receipt["model"] == "qwen3-30b-a3b"
@@ -37,18 +37,18 @@ async def test_an_answer_that_passes_its_tests_succeeds(open_house: OpenHouse, e
     assert [(e["host"], e["requests"]) for e in receipt["egress"]] == [("127.0.0.1", 1)]
 
 
-async def test_the_receipt_sums_the_bytes_sent_to_each_host(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+async def test_the_receipt_sums_the_bytes_sent_to_each_host(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [WRONG, RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
-    sizes = [int(exchange.headers["content-length"]) for exchange in house.vendors.ollama.journal.to("/api/chat")]
+    sizes = [int(exchange.headers["content-length"]) for exchange in server.vendors.ollama.journal.to("/api/chat")]
     assert len(sizes) == 2
     assert [(e["host"], e["bytes"]) for e in receipt["egress"]] == [("127.0.0.1", sum(sizes))]
 
 
-async def test_an_answer_without_tests_is_reported_as_unverified(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        result = await house.client.call_tool("delegate_generation", {"task": RENAME})
+async def test_an_answer_without_tests_is_reported_as_unverified(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        result = await server.client.call_tool("delegate_generation", {"task": RENAME})
 
     receipt = result.structured_content
     assert receipt["status"] == "unverified"
@@ -58,10 +58,10 @@ async def test_an_answer_without_tests_is_reported_as_unverified(open_house: Ope
     assert "def double(count)" in text_of(result)
 
 
-async def test_a_failed_check_is_sent_to_the_same_model_for_repair(open_house: OpenHouse):
+async def test_a_failed_check_is_sent_to_the_same_model_for_repair(open_server: OpenServer):
     script = Script({LOCAL: [WRONG, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert [(a["model"], a["outcome"]) for a in receipt["attempts"]] == [
@@ -74,10 +74,10 @@ async def test_a_failed_check_is_sent_to_the_same_model_for_repair(open_house: O
     assert script.asked[1].body["options"]["num_ctx"] == script.asked[0].body["options"]["num_ctx"]
 
 
-async def test_a_task_escalates_to_the_next_role_after_two_failures(open_house: OpenHouse):
+async def test_a_task_escalates_to_the_next_role_after_two_failures(open_server: OpenServer):
     script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert script.models == [LOCAL, LOCAL, ECONOMY]
@@ -85,12 +85,12 @@ async def test_a_task_escalates_to_the_next_role_after_two_failures(open_house: 
     assert receipt["cost_usd"] == sum(attempt["cost_usd"] for attempt in receipt["attempts"]) > 0
 
 
-async def test_when_every_attempt_fails_the_best_one_is_returned_as_failed(open_house: OpenHouse):
+async def test_when_every_attempt_fails_the_best_one_is_returned_as_failed(open_server: OpenServer):
     half = Reply(fenced("def double(count):\n    return 8"))
     script = Script({LOCAL: [WRONG], FAST: [WRONG], ECONOMY: [half], VALIDATOR: [WRONG], DIRECTOR: [WRONG]})
     module = "def test_four():\n    assert double(4) == 8\n\ndef test_minus_one():\n    assert double(-1) == -2\n"
-    async with open_house(script) as house:
-        result = await house.client.call_tool(
+    async with open_server(script) as server:
+        result = await server.client.call_tool(
             "delegate_generation", {"task": RENAME, "tests": module, "max_attempts": 20}
         )
 
@@ -106,11 +106,11 @@ async def test_when_every_attempt_fails_the_best_one_is_returned_as_failed(open_
     assert "assert 8 == -2" in text_of(result)
 
 
-async def test_the_text_clips_a_long_failure_to_its_beginning_and_end(open_house: OpenHouse):
+async def test_the_text_clips_a_long_failure_to_its_beginning_and_end(open_server: OpenServer):
     failing = f"def test_it():\n    assert double(2) == 5, 'x' * 3_000\n    assert {'1 + ' * 400}1\n"
-    async with open_house(Script({LOCAL: [WRONG]})) as house:
+    async with open_server(Script({LOCAL: [WRONG]})) as server:
         call = {"task": RENAME, "tests": failing, "max_attempts": 1}
-        result = await house.client.call_tool("delegate_generation", call)
+        result = await server.client.call_tool("delegate_generation", call)
 
     text = text_of(result)
     failure = result.structured_content["attempts"][0]["checks"][-1]["first_failure"]
@@ -129,31 +129,31 @@ async def test_the_text_clips_a_long_failure_to_its_beginning_and_end(open_house
     ],
 )
 async def test_without_a_usable_answer_the_text_names_the_attempt_and_its_outcome(
-    open_house: OpenHouse, answer: Reply | HttpFault, note: str
+    open_server: OpenServer, answer: Reply | HttpFault, note: str
 ):
-    async with open_house(Script({LOCAL: [answer]})) as house:
+    async with open_server(Script({LOCAL: [answer]})) as server:
         call = {"task": RENAME, "tests": TESTS, "model": "local"}
-        text = text_of(await house.client.call_tool("delegate_generation", call))
+        text = text_of(await server.client.call_tool("delegate_generation", call))
 
     assert text.startswith("Failed: no model gave a usable answer.")
     assert "1 attempt(s), $0.0000." in text
     assert note in text
 
 
-async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
+async def test_max_attempts_ends_a_cascade(open_server: OpenServer):
     script = Script({LOCAL: [WRONG]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
 
     assert receipt["status"] == "failed"
     assert script.models == [LOCAL]
     assert "max_attempts (1) is used up." in receipt["notes"]
 
 
-async def test_max_seconds_ends_a_cascade_during_its_checks(open_house: OpenHouse):
+async def test_max_seconds_ends_a_cascade_during_its_checks(open_server: OpenServer):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call(
+    async with open_server(script) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, tests=TESTS + "\nwhile True: pass", max_seconds=1
         )
 
@@ -162,10 +162,10 @@ async def test_max_seconds_ends_a_cascade_during_its_checks(open_house: OpenHous
     assert "max_seconds (1 s) is used up." in receipt["notes"]
 
 
-async def test_a_failing_vendor_is_replaced_by_the_next_role(open_house: OpenHouse):
+async def test_a_failing_vendor_is_replaced_by_the_next_role(open_server: OpenServer):
     script = Script({LOCAL: [HttpFault(503, message="server busy")], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["rate_limited", "passed"]
@@ -173,12 +173,12 @@ async def test_a_failing_vendor_is_replaced_by_the_next_role(open_house: OpenHou
 
 
 async def test_a_rejected_key_moves_the_task_to_another_vendor_and_is_not_disclosed(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     script = Script({LOCAL: [WRONG], FAST: [RIGHT]})
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-not-the-right-one")
-    async with open_house(script, without=("ANTHROPIC_API_KEY",)) as house:
-        result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
+    async with open_server(script, without=("ANTHROPIC_API_KEY",)) as server:
+        result = await server.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
 
     receipt = result.structured_content
     assert receipt["status"] == "succeeded"
@@ -187,10 +187,10 @@ async def test_a_rejected_key_moves_the_task_to_another_vendor_and_is_not_disclo
     assert "sk-ant-not-the-right-one" not in json.dumps(receipt) + text_of(result)
 
 
-async def test_an_interrupted_stream_is_an_error_and_its_received_part_is_billed(open_house: OpenHouse):
+async def test_an_interrupted_stream_is_an_error_and_its_received_part_is_billed(open_server: OpenServer):
     script = Script({ECONOMY: [Cut(RIGHT)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
-    async with open_house(script, installed=()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script, installed=()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     first = receipt["attempts"][0]
     assert (first["model"], first["outcome"]) == ("claude-haiku-5-5", "error")
@@ -198,28 +198,28 @@ async def test_an_interrupted_stream_is_an_error_and_its_received_part_is_billed
     assert receipt["status"] == "succeeded"
 
 
-async def test_a_truncated_answer_is_never_a_success(open_house: OpenHouse):
+async def test_a_truncated_answer_is_never_a_success(open_server: OpenServer):
     cut_off = Reply(fenced("def double(count):\n    return 2 * count"), stop="length")
     script = Script({LOCAL: [cut_off], FAST: [WRONG], ECONOMY: [WRONG], VALIDATOR: [WRONG], DIRECTOR: [WRONG]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=2)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=2)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["truncated", "failed_check"]
     assert receipt["status"] == "failed"
 
 
-async def test_a_refused_task_goes_to_another_model(open_house: OpenHouse):
+async def test_a_refused_task_goes_to_another_model(open_server: OpenServer):
     script = Script({ECONOMY: [Reply("I cannot.", stop="refusal")], FAST: [RIGHT]})
-    async with open_house(script, installed=()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script, installed=()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["refused", "passed"]
 
 
-async def test_a_refusal_in_prose_counts_as_empty_and_another_model_is_asked(open_house: OpenHouse):
+async def test_a_refusal_in_prose_counts_as_empty_and_another_model_is_asked(open_server: OpenServer):
     declined = Reply("I'm sorry, I cannot help with that request.")
-    async with open_house(Script({LOCAL: [declined], ECONOMY: [RIGHT], VALIDATOR: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_server(Script({LOCAL: [declined], ECONOMY: [RIGHT], VALIDATOR: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, task_type="code_generation")
 
     assert receipt["status"] == "unverified"
     assert receipt["attempts"][0]["outcome"] == "empty"
@@ -228,12 +228,12 @@ async def test_a_refusal_in_prose_counts_as_empty_and_another_model_is_asked(ope
     assert receipt["code"] == "def double(count):\n    return 2 * count\n"
 
 
-async def test_prose_without_code_is_sent_back_for_repair_and_never_delivered(open_house: OpenHouse):
+async def test_prose_without_code_is_sent_back_for_repair_and_never_delivered(open_server: OpenServer):
     prose = Reply("Here is how I would do it: first I would take the count, and then I would double it.")
-    async with open_house(Script({LOCAL: [prose, RIGHT]})) as house:
-        repaired = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
-    async with open_house(Script({LOCAL: [prose, prose]})) as house:
-        stubborn = await house.call(
+    async with open_server(Script({LOCAL: [prose, RIGHT]})) as server:
+        repaired = await server.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_server(Script({LOCAL: [prose, prose]})) as server:
+        stubborn = await server.call(
             "delegate_generation", task=RENAME, task_type="code_generation", model="qwen3-30b-a3b"
         )
 
@@ -252,20 +252,20 @@ async def test_prose_without_code_is_sent_back_for_repair_and_never_delivered(op
         ("Propose an architecture for a key-value store", "```python\nclass Store:\n    def get(self, key): ...\n```"),
     ],
 )
-async def test_prose_with_a_code_example_is_not_checked_as_code(open_house: OpenHouse, task: str, example: str):
+async def test_prose_with_a_code_example_is_not_checked_as_code(open_server: OpenServer, task: str, example: str):
     prose = f"# m\n\nIt adds two numbers.\n\n{example}\n\nIt returns the sum of both.\n"
-    async with open_house(lambda _: Reply(prose)) as house:
-        receipt = await house.call("delegate_generation", task=task)
+    async with open_server(lambda _: Reply(prose)) as server:
+        receipt = await server.call("delegate_generation", task=task)
 
     assert receipt["status"] == "unverified"
     assert receipt["code"] == prose
     assert len(receipt["attempts"]) == 1
 
 
-async def test_a_requested_explanation_is_delivered_whole(open_house: OpenHouse):
+async def test_a_requested_explanation_is_delivered_whole(open_server: OpenServer):
     explanation = "Here is what it does: it adds the two:\n\n```python\nadd(1, 2)  # 3\n```\n\nStrings are joined.\n"
-    async with open_house(lambda _: Reply(explanation)) as house:
-        receipt = await house.call(
+    async with open_server(lambda _: Reply(explanation)) as server:
+        receipt = await server.call(
             "delegate_generation", task="Explain what this function does: def add(a, b): return a + b"
         )
 
@@ -273,70 +273,70 @@ async def test_a_requested_explanation_is_delivered_whole(open_house: OpenHouse)
     assert len(receipt["attempts"]) == 1
 
 
-async def test_a_note_reports_long_prose_omitted_around_a_snippet(open_house: OpenHouse):
+async def test_a_note_reports_long_prose_omitted_around_a_snippet(open_server: OpenServer):
     wordy = f"It doubles. {'It returns twice the number that it is given. ' * 10}\n\n{RIGHT.text}"
-    async with open_house(lambda _: Reply(wordy)) as house:
-        long = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        short = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_server(lambda _: Reply(wordy)) as server:
+        long = await server.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        short = await server.call("delegate_generation", task=RENAME, task_type="code_generation")
 
     assert any("words around its code were left out" in note for note in long["notes"])
     assert not any("left out" in note for note in short["notes"])
 
 
-async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
+async def test_a_pinned_model_is_repaired_but_never_replaced(open_server: OpenServer):
     script = Script({ECONOMY: [WRONG, STILL_WRONG]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
 
     assert receipt["status"] == "failed"
     assert script.models == [ECONOMY, ECONOMY]
 
 
-async def test_an_unavailable_pinned_model_fails_with_a_remedy(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, model="qwen2.5-coder-32b")
+async def test_an_unavailable_pinned_model_fails_with_a_remedy(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, model="qwen2.5-coder-32b")
 
     assert receipt["status"] == "failed"
     assert receipt["attempts"] == []
     assert any("ollama pull qwen2.5-coder:32b" in note for note in receipt["notes"])
 
 
-async def test_local_only_without_a_local_model_is_refused_and_sends_nothing(open_house: OpenHouse):
+async def test_local_only_without_a_local_model_is_refused_and_sends_nothing(open_server: OpenServer):
     script = Script()
-    async with open_house(script, installed=()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
-        sent = [*house.vendors.anthropic.journal.exchanges, *house.vendors.cerebras.journal.exchanges]
+    async with open_server(script, installed=()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, local_only=True)
+        sent = [*server.vendors.anthropic.journal.exchanges, *server.vendors.cerebras.journal.exchanges]
 
     assert receipt["status"] == "refused"
     assert sent == []
 
 
-async def test_local_only_never_escalates_to_a_remote_model(open_house: OpenHouse):
+async def test_local_only_never_escalates_to_a_remote_model(open_server: OpenServer):
     script = Script({LOCAL: [WRONG, STILL_WRONG]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, local_only=True)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, local_only=True)
 
     assert receipt["status"] == "failed"
     assert set(script.models) == {LOCAL}
 
 
-async def test_an_ollama_cloud_model_does_not_count_as_local(open_house: OpenHouse):
+async def test_an_ollama_cloud_model_does_not_count_as_local(open_server: OpenServer):
     cloud = type(QWEN)(QWEN.name, capabilities=QWEN.capabilities, remote_host="https://ollama.com:443")
-    async with open_house(Script(), installed=(cloud,)) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
+    async with open_server(Script(), installed=(cloud,)) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, local_only=True)
 
     assert receipt["status"] == "refused"
 
 
 @pytest.mark.parametrize(("daily_usd", "call_usd"), [(5, 0.03), (0.03, 5)])
 async def test_the_tighter_budget_lowers_max_tokens_instead_of_refusing(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, daily_usd: float, call_usd: float
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, daily_usd: float, call_usd: float
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(daily_usd))
     script = Script({VALIDATOR: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call(
+    async with open_server(script) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=call_usd
         )
 
@@ -346,47 +346,47 @@ async def test_the_tighter_budget_lowers_max_tokens_instead_of_refusing(
 
 
 @pytest.mark.parametrize("limit", ["max_output_tokens: 1000", "context_tokens: 1500"])
-async def test_max_tokens_respects_the_models_output_and_context_limits(open_house: OpenHouse, tmp_path, limit: str):
+async def test_max_tokens_respects_the_models_output_and_context_limits(open_server: OpenServer, tmp_path, limit: str):
     profiles = tmp_path / "chargehand-home" / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "own.yaml").write_text(f"id: claude-sonnet-5-5\n{limit}\n")
     script = Script({VALIDATOR: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, model="sonnet")
-        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, model="sonnet")
+        (exchange,) = server.vendors.anthropic.journal.to("/v1/messages")
 
     assert receipt["code"]
     assert script.asked[0].body["max_tokens"] <= (1_000 if "output" in limit else 1_500 - exchange.input_tokens)
 
 
-async def test_a_call_budget_below_the_models_cost_is_over_budget_without_a_request(open_house: OpenHouse):
+async def test_a_call_budget_below_the_models_cost_is_over_budget_without_a_request(open_server: OpenServer):
     script = Script()
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, model="opus", max_cost_usd=0.0001)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, model="opus", max_cost_usd=0.0001)
 
     assert receipt["status"] == "over_budget"
     assert script.asked == []
 
 
 async def test_a_zero_daily_budget_rules_out_paid_models_but_not_free_ones(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        paid = await house.call("delegate_generation", task=RENAME, model="haiku")
-        free = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        paid = await server.call("delegate_generation", task=RENAME, model="haiku")
+        free = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert paid["status"] == "over_budget"
     assert free["status"] == "succeeded"
     assert script.models == [LOCAL]
 
 
-async def test_context_and_context_files_are_part_of_the_prompt(open_house: OpenHouse, tmp_path):
+async def test_context_and_context_files_are_part_of_the_prompt(open_server: OpenServer, tmp_path):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         (tmp_path / "project" / "rates.py").write_text("RATE = 2  # a canary of the file\n")
-        await house.call("delegate_generation", task=RENAME, context_files=["rates.py"], context="Keep it short.")
+        await server.call("delegate_generation", task=RENAME, context_files=["rates.py"], context="Keep it short.")
 
     prompt = script.asked[0].messages[-1][1]
     assert "RATE = 2  # a canary of the file" in prompt
@@ -395,42 +395,42 @@ async def test_context_and_context_files_are_part_of_the_prompt(open_house: Open
     assert f"\n{RENAME}\n" in prompt
 
 
-async def test_project_test_files_run_in_a_copy_of_the_project(open_house: OpenHouse, tmp_path):
+async def test_project_test_files_run_in_a_copy_of_the_project(open_server: OpenServer, tmp_path):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
+    async with open_server(script) as server:
         project = tmp_path / "project"
         (project / "data.py").write_text("FOUR = 4\n")
         (project / "test_double.py").write_text(
             "from data import FOUR\nfrom solution import double\n\ndef test_it():\n"
             "    open('made_by_the_test', 'w').close()\n    assert double(FOUR) == 8\n"
         )
-        receipt = await house.call("delegate_generation", task=RENAME, tests="test_double.py")
+        receipt = await server.call("delegate_generation", task=RENAME, tests="test_double.py")
 
     assert receipt["status"] == "succeeded", receipt
     assert receipt["attempts"][0]["checks"][-1]["tests_passed"] == 1
     assert sorted(path.name for path in project.iterdir()) == ["data.py", "test_double.py"]
 
 
-async def test_tests_that_execute_no_assertion_leave_the_answer_unverified(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests="def check():\n    assert False\n")
+async def test_tests_that_execute_no_assertion_leave_the_answer_unverified(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
 
 
-async def test_an_answer_in_another_language_than_its_tests_is_sent_back_for_repair(open_house: OpenHouse):
+async def test_an_answer_in_another_language_than_its_tests_is_sent_back_for_repair(open_server: OpenServer):
     javascript = Reply(fenced("const double = (count) => 2 * count;", "javascript"))
     script = Script({LOCAL: [javascript, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert "use Python" in script.asked[1].messages[-1][1]
 
 
-async def test_a_note_on_a_language_mismatch_suggests_naming_the_answers_file(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [Reply(fenced("It doubles.", "markdown"))]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
+async def test_a_note_on_a_language_mismatch_suggests_naming_the_answers_file(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [Reply(fenced("It doubles.", "markdown"))]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
 
     check = receipt["attempts"][0]["checks"][0]
     assert check["first_failure"] == "The tests are Python and the answer is markdown: use Python."
@@ -440,31 +440,31 @@ async def test_a_note_on_a_language_mismatch_suggests_naming_the_answers_file(op
     )
 
 
-async def test_python_code_with_a_wrong_language_tag_succeeds(open_house: OpenHouse):
+async def test_python_code_with_a_wrong_language_tag_succeeds(open_server: OpenServer):
     script = Script({LOCAL: [Reply(fenced("def double(count):\n    return 2 * count", "javascript"))]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
 
 
-async def test_an_answer_that_exits_the_test_process_fails_its_check(open_house: OpenHouse):
+async def test_an_answer_that_exits_the_test_process_fails_its_check(open_server: OpenServer):
     script = Script({LOCAL: [Reply(fenced("import os\nos._exit(0)"))], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["attempts"][0]["outcome"] == "failed_check"
     assert receipt["status"] == "succeeded"
 
 
-async def test_after_wait_s_the_call_returns_running_and_resume_returns_the_receipt(open_house: OpenHouse, era: str):
+async def test_after_wait_s_the_call_returns_running_and_resume_returns_the_receipt(open_server: OpenServer, era: str):
     gate = anyio.Event()
-    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]}), era=era) as house:
-        result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS, "wait_s": 0})
+    async with open_server(Script({LOCAL: [Stall(RIGHT, gate, after=1)]}), era=era) as server:
+        result = await server.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS, "wait_s": 0})
         running = result.structured_content
         gate.set()
-        receipt = await house.call("delegate_generation", resume=running["task_id"])
-        resumed_again = await house.call("delegate_generation", resume=running["task_id"])
+        receipt = await server.call("delegate_generation", resume=running["task_id"])
+        resumed_again = await server.call("delegate_generation", resume=running["task_id"])
 
     assert running["status"] == "running"
     assert f'delegate_generation(resume="{running["task_id"]}")' in text_of(result)
@@ -474,12 +474,12 @@ async def test_after_wait_s_the_call_returns_running_and_resume_returns_the_rece
     assert len(running["task_id"]) == 32
 
 
-async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open_house: OpenHouse):
-    async with open_house(Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]}), installed=()) as house:
-        running = await house.call("delegate_generation", task=RENAME, wait_s=0)
-        await _wait_for_streaming(house.vendors.anthropic.journal)
-        receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
-        exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
+async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open_server: OpenServer):
+    async with open_server(Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]}), installed=()) as server:
+        running = await server.call("delegate_generation", task=RENAME, wait_s=0)
+        await _wait_for_streaming(server.vendors.anthropic.journal)
+        receipt = await server.call("delegate_generation", resume=running["task_id"], cancel=True)
+        exchange = server.vendors.anthropic.journal.to("/v1/messages")[0]
         with anyio.fail_after(60):
             await exchange.over.wait()
 
@@ -489,13 +489,13 @@ async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open
     assert exchange.client_disconnected
 
 
-async def test_cancelling_the_call_closes_the_vendors_connection(open_house: OpenHouse, era: str):
-    async with open_house(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=2)]}), era=era) as house:
+async def test_cancelling_the_call_closes_the_vendors_connection(open_server: OpenServer, era: str):
+    async with open_server(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=2)]}), era=era) as server:
         async with anyio.create_task_group() as group:
-            group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
-            await _wait_for_streaming(house.vendors.ollama.journal)
+            group.start_soon(server.client.call_tool, "delegate_generation", {"task": RENAME})
+            await _wait_for_streaming(server.vendors.ollama.journal)
             group.cancel_scope.cancel()
-        exchange = house.vendors.ollama.journal.to("/api/chat")[0]
+        exchange = server.vendors.ollama.journal.to("/api/chat")[0]
         with anyio.fail_after(60):
             await exchange.over.wait()
 
@@ -503,7 +503,7 @@ async def test_cancelling_the_call_closes_the_vendors_connection(open_house: Ope
 
 
 async def test_cancelling_the_call_during_embedding_records_the_task_as_cancelled(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_EMBEDDER", "ollama:nomic-embed-text")
     embedder = OllamaModel("nomic-embed-text", context_tokens=2048, capabilities=("embedding",))
@@ -516,9 +516,9 @@ async def test_cancelling_the_call_during_embedding_records_the_task_as_cancelle
         return await embed(peer, request)
 
     monkeypatch.setattr(OllamaPeer, "_embed", embed_never_returns)
-    async with open_house(Script({LOCAL: [RIGHT]}), installed=(QWEN, embedder)) as house:
+    async with open_server(Script({LOCAL: [RIGHT]}), installed=(QWEN, embedder)) as server:
         async with anyio.create_task_group() as group:
-            group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
+            group.start_soon(server.client.call_tool, "delegate_generation", {"task": RENAME})
             with anyio.fail_after(60):
                 await embedding_started.wait()
             group.cancel_scope.cancel()
@@ -531,14 +531,14 @@ async def test_cancelling_the_call_during_embedding_records_the_task_as_cancelle
     assert status == ("cancelled",)
 
 
-async def test_progress_increases_strictly_and_names_attempt_and_model(open_house: OpenHouse, era: str):
+async def test_progress_increases_strictly_and_names_attempt_and_model(open_server: OpenServer, era: str):
     updates: list[tuple[float, str]] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         updates.append((progress, message or ""))
 
-    async with open_house(Script({LOCAL: [WRONG, RIGHT]}), era=era) as house:
-        await house.client.call_tool(
+    async with open_server(Script({LOCAL: [WRONG, RIGHT]}), era=era) as server:
+        await server.client.call_tool(
             "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=on_progress
         )
 
@@ -547,25 +547,25 @@ async def test_progress_increases_strictly_and_names_attempt_and_model(open_hous
     assert any("attempt 2: qwen3-30b-a3b" in message for _, message in updates)
 
 
-async def test_without_a_reachable_model_the_receipt_names_a_remedy(open_house: OpenHouse):
+async def test_without_a_reachable_model_the_receipt_names_a_remedy(open_server: OpenServer):
     missing = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
-    async with open_house(Script(), installed=(), without=missing) as house:
-        receipt = await house.call("delegate_generation", task=RENAME)
+    async with open_server(Script(), installed=(), without=missing) as server:
+        receipt = await server.call("delegate_generation", task=RENAME)
 
     assert receipt["status"] == "failed"
     assert any("ollama pull " in note for note in receipt["notes"])
 
 
-async def test_two_delegations_run_concurrently(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_two_delegations_run_concurrently(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OLLAMA_NUM_PARALLEL", "2")
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
-    async with open_house(script) as house:
-        first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await _wait_for_streaming(house.vendors.ollama.journal)
-        second = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        first = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+        await _wait_for_streaming(server.vendors.ollama.journal)
+        second = await server.call("delegate_generation", task=RENAME, tests=TESTS)
         gate.set()
-        first = await house.call("delegate_generation", resume=first["task_id"])
+        first = await server.call("delegate_generation", resume=first["task_id"])
 
     assert (first["status"], second["status"]) == ("succeeded", "succeeded")
 
@@ -579,32 +579,32 @@ async def _wait_for_streaming(journal) -> None:
 
 @pytest.mark.parametrize("limits", [{"max_attempts": 1}, {"max_attempts": 2, "model": "haiku"}])
 async def test_an_answer_that_needs_a_missing_package_is_unverified_after_the_last_attempt(
-    open_house: OpenHouse, limits: dict[str, object]
+    open_server: OpenServer, limits: dict[str, object]
 ):
     needs_package = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
-    async with open_house(Script({LOCAL: [needs_package], ECONOMY: [needs_package]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **limits)
+    async with open_server(Script({LOCAL: [needs_package], ECONOMY: [needs_package]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, **limits)
 
     assert receipt["status"] == "unverified"
     assert "numpy_of_the_user" in receipt["code"]
 
 
-async def test_an_answer_that_needs_a_missing_package_is_unverified_without_escalation(open_house: OpenHouse):
+async def test_an_answer_that_needs_a_missing_package_is_unverified_without_escalation(open_server: OpenServer):
     script = Script({LOCAL: [Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "unverified"
     assert script.models == [LOCAL, LOCAL]
     assert any("numpy_of_the_user is missing" in note for note in receipt["notes"])
 
 
-async def test_the_text_shows_no_test_results_of_attempts_other_than_the_delivered_one(open_house: OpenHouse):
+async def test_the_text_shows_no_test_results_of_attempts_other_than_the_delivered_one(open_server: OpenServer):
     needs_package = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
     nearly = Reply(fenced("def double(count):\n    return 2 * count if count < 3 else 0"))
     tests = "def test_one():\n    assert double(1) == 2\n\ndef test_four():\n    assert double(4) == 8\n"
-    async with open_house(Script({LOCAL: [needs_package, nearly]})) as house:
-        result = await house.client.call_tool(
+    async with open_server(Script({LOCAL: [needs_package, nearly]})) as server:
+        result = await server.client.call_tool(
             "delegate_generation", {"task": RENAME, "tests": tests, "model": "qwen3-30b-a3b"}
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import CommandResult, run_command
 from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, GitHistory, shop_history
-from house import Script
+from running_server import Script
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import vendors

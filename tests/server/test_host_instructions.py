@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 import yaml
-from house import OpenHouse, Script, fenced
 from memory_rows import losing_ledger
+from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.profiles.price import in_dollars
@@ -160,11 +160,11 @@ def test_instructions_and_usage_name_a_task_type_that_loses_money(tmp_path: Path
 
 
 @pytest.mark.anyio
-async def test_route_task_warns_of_a_task_type_that_loses_money(open_house: OpenHouse, tmp_path: Path):
+async def test_route_task_warns_of_a_task_type_that_loses_money(open_server: OpenServer, tmp_path: Path):
     await losing_ledger(tmp_path / "chargehand-home", "translation")
-    async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced("x = 1"))]})) as house:
-        lost = await house.call("route_task", task="Translate this page", task_type="translation")
-        other = await house.call("route_task", task="Rename a variable", task_type="refactoring")
+    async with open_server(Script({"qwen3:30b-a3b": [Reply(fenced("x = 1"))]})) as server:
+        lost = await server.call("route_task", task="Translate this page", task_type="translation")
+        other = await server.call("route_task", task="Rename a variable", task_type="refactoring")
 
     assert any(
         f"Delegating translation has cost {LOST} more than it was worth" in warning for warning in lost["warnings"]

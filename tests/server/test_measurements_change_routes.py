@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from house import House, OpenHouse, Script, fenced
 from measurement_rows import insert_evaluation
+from running_server import OpenServer, RunningServer, Script, fenced
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply
@@ -74,17 +74,17 @@ async def evaluate(
             )
 
 
-async def route(house: House, task: str) -> dict:
-    return await house.call("route_task", task=task, task_type="code_generation")
+async def route(server: RunningServer, task: str) -> dict:
+    return await server.call("route_task", task=task, task_type="code_generation")
 
 
-async def test_a_model_that_got_worse_loses_its_route_after_one_evaluation(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
+async def test_a_model_that_got_worse_loses_its_route_after_one_evaluation(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
         for _ in range(3):
             await evaluate(tmp_path, LOCAL, passed=True)
-        before = await route(house, EASY)
+        before = await route(server, EASY)
         await evaluate(tmp_path, LOCAL, passed=False)
-        after = await route(house, EASY)
+        after = await route(server, EASY)
 
     assert before["model"] == LOCAL
     assert after["model"] != LOCAL
@@ -93,11 +93,11 @@ async def test_a_model_that_got_worse_loses_its_route_after_one_evaluation(open_
     assert local["expected"]["measured_tasks"] == TASKS_OF_A_SUITE
 
 
-async def test_a_model_that_got_better_wins_a_route(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
-        before = await route(house, HARD)
+async def test_a_model_that_got_better_wins_a_route(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
+        before = await route(server, HARD)
         await evaluate(tmp_path, LOCAL, passed=True)
-        after = await route(house, HARD)
+        after = await route(server, HARD)
 
     assert before["model"] != LOCAL
     assert after["model"] == LOCAL
@@ -105,51 +105,51 @@ async def test_a_model_that_got_better_wins_a_route(open_house: OpenHouse, tmp_p
     assert (before["expected"]["measured_tasks"], after["expected"]["measured_tasks"]) == (0, TASKS_OF_A_SUITE)
 
 
-async def test_measurements_of_an_old_build_do_not_apply_to_a_new_one(open_house: OpenHouse, tmp_path: Path):
+async def test_measurements_of_an_old_build_do_not_apply_to_a_new_one(open_server: OpenServer, tmp_path: Path):
     fresh = OllamaModel(QWEN.name, QWEN.context_tokens, QWEN.capabilities, digest="fedcba9876543210" * 4)
-    async with open_house(Script(), installed=(fresh,)) as house:
-        before = await route(house, EASY)
+    async with open_server(Script(), installed=(fresh,)) as server:
+        before = await route(server, EASY)
         await evaluate(tmp_path, LOCAL, passed=False)
-        after = await route(house, EASY)
+        after = await route(server, EASY)
 
     assert before["model"] == after["model"] == LOCAL
     assert after["expected"]["measured_tasks"] == 0
 
 
-async def test_two_failures_do_not_change_the_route(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
+async def test_two_failures_do_not_change_the_route(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
         await evaluate(tmp_path, LOCAL, passed=False, tasks=2)
-        after = await route(house, EASY)
+        after = await route(server, EASY)
 
     assert after["model"] == LOCAL
     assert "measured on 2 tasks" in after["reason"]
 
 
-async def test_an_evaluation_outweighs_one_remembered_success(open_house: OpenHouse, tmp_path: Path):
+async def test_an_evaluation_outweighs_one_remembered_success(open_server: OpenServer, tmp_path: Path):
     right = Reply(fenced("def double(n):\n    return 2 * n"))
-    async with open_house(Script({QWEN.name: [right]})) as house:
-        await house.call("delegate_generation", task=EASY, tests="assert double(2) == 4", model=LOCAL)
+    async with open_server(Script({QWEN.name: [right]})) as server:
+        await server.call("delegate_generation", task=EASY, tests="assert double(2) == 4", model=LOCAL)
         await evaluate(tmp_path, LOCAL, passed=False)
-        after = await route(house, EASY + "  # twice")
+        after = await route(server, EASY + "  # twice")
 
     assert after["model"] != LOCAL
 
 
-async def test_an_expectation_without_measurements_is_marked_as_estimated(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
-        before = await route(house, EASY)
+async def test_an_expectation_without_measurements_is_marked_as_estimated(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
+        before = await route(server, EASY)
         await evaluate(tmp_path, LOCAL, passed=True)
-        after = await route(house, EASY)
+        after = await route(server, EASY)
 
     assert (before["expected"]["is_estimated"], after["expected"]["is_estimated"]) == (True, False)
 
 
-async def test_an_estimate_names_its_basis(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script()) as house:
-        before = await house.call("route_task", task=HARD, model="opus")
-        of_role = await route(house, EASY)
+async def test_an_estimate_names_its_basis(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script()) as server:
+        before = await server.call("route_task", task=HARD, model="opus")
+        of_role = await route(server, EASY)
         await evaluate(tmp_path, "claude-3-opus", passed=True, build=None)
-        after = await house.call("route_task", task=HARD, model="opus")
+        after = await server.call("route_task", task=HARD, model="opus")
 
     assert "(estimated from its role)" in of_role["reason"]
     assert "estimated_from" not in before["expected"]

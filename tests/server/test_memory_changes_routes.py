@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-from house import House, OpenHouse, Script, fenced
 from mcp import Client, StdioServerParameters
 from rename_task import TESTS
+from running_server import OpenServer, RunningServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import vendors
@@ -32,21 +32,21 @@ def local_fails(ask: Ask) -> Reply:
     return Reply(fenced("def double(count):\n    return 2 * count"))
 
 
-async def learn(house: House, names: tuple[str, ...]) -> None:
+async def learn(server: RunningServer, names: tuple[str, ...]) -> None:
     for name in names:
-        receipt = await house.call("delegate_generation", task=similar_task(name), tests=TESTS)
+        receipt = await server.call("delegate_generation", task=similar_task(name), tests=TESTS)
         assert receipt["status"] == "succeeded"
 
 
 async def test_after_repeated_failures_a_similar_task_goes_to_the_model_that_passed(
-    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, era: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
-    async with open_house(local_fails, era=era) as house:
-        before = await house.call("route_task", task=similar_task("first"))
-        await learn(house, NAMES[:6])
-        after = await house.call("route_task", task=similar_task("last one"))
-        other = await house.call("route_task", task="Fix the typo in the word recieve")
+    async with open_server(local_fails, era=era) as server:
+        before = await server.call("route_task", task=similar_task("first"))
+        await learn(server, NAMES[:6])
+        after = await server.call("route_task", task=similar_task("last one"))
+        other = await server.call("route_task", task="Fix the typo in the word recieve")
 
     assert (before["model"], before["source"]) == ("qwen3-30b-a3b", "rules")
     assert (after["model"], after["source"]) == ("claude-haiku-5-5", "memory")
@@ -56,10 +56,10 @@ async def test_after_repeated_failures_a_similar_task_goes_to_the_model_that_pas
     assert (other["model"], other["source"]) == ("qwen3-30b-a3b", "rules")
 
 
-async def test_the_route_command_uses_the_same_memory_as_route_task(open_house: OpenHouse):
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES[:6])
-        from_server = await house.call("route_task", task=similar_task("last one"))
+async def test_the_route_command_uses_the_same_memory_as_route_task(open_server: OpenServer):
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES[:6])
+        from_server = await server.call("route_task", task=similar_task("last one"))
         route = [sys.executable, "-m", "chargehand.server", "route", similar_task("last one"), "--json"]
         from_shell = json.loads((await anyio.run_process(route)).stdout)
 
@@ -68,60 +68,60 @@ async def test_the_route_command_uses_the_same_memory_as_route_task(open_house: 
 
 
 async def test_three_successes_do_not_overrule_the_reference_policy(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES[:3])
-        decision = await house.call("route_task", task=similar_task("last one"))
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES[:3])
+        decision = await server.call("route_task", task=similar_task("last one"))
 
     assert (decision["model"], decision["source"]) == ("qwen3-30b-a3b", "rules")
     assert decision["similar_tasks"] == 3
 
 
-async def test_under_the_default_policy_three_successes_change_the_route(open_house: OpenHouse):
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES[:3])
-        decision = await house.call("route_task", task=similar_task("last one"))
+async def test_under_the_default_policy_three_successes_change_the_route(open_server: OpenServer):
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES[:3])
+        decision = await server.call("route_task", task=similar_task("last one"))
 
     assert (decision["model"], decision["source"]) == ("claude-haiku-5-5", "rules")
 
 
-async def test_repeating_the_same_task_adds_no_evidence(open_house: OpenHouse):
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES[:1] * 7)
-        decision = await house.call("route_task", task=similar_task(NAMES[0]))
+async def test_repeating_the_same_task_adds_no_evidence(open_server: OpenServer):
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES[:1] * 7)
+        decision = await server.call("route_task", task=similar_task(NAMES[0]))
 
     assert decision["source"] == "rules"
     assert decision["evidence"] == pytest.approx(1, abs=0.05)
 
 
-async def test_a_reworded_task_is_routed_like_the_remembered_ones(open_house: OpenHouse):
+async def test_a_reworded_task_is_routed_like_the_remembered_ones(open_server: OpenServer):
     reworded = (
         "Please could you rename the variable n to total_sum in the function double, which gives twice its argument?"
     )
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES)
-        decision = await house.call("route_task", task=reworded)
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES)
+        decision = await server.call("route_task", task=reworded)
 
     assert (decision["model"], decision["source"]) == ("claude-haiku-5-5", "memory")
 
 
-async def test_a_rejected_answer_counts_against_its_model(open_house: OpenHouse):
-    async with open_house(local_fails) as house:
+async def test_a_rejected_answer_counts_against_its_model(open_server: OpenServer):
+    async with open_server(local_fails) as server:
         for name in NAMES[:6]:
-            receipt = await house.call("delegate_generation", task=similar_task(name), tests=TESTS)
-            await house.call("report_outcome", task_id=receipt["task_id"], outcome="rejected")
-        decision = await house.call("route_task", task=similar_task("last one"))
+            receipt = await server.call("delegate_generation", task=similar_task(name), tests=TESTS)
+            await server.call("report_outcome", task_id=receipt["task_id"], outcome="rejected")
+        decision = await server.call("route_task", task=similar_task("last one"))
 
     assert decision["source"] == "rules"
 
 
-async def test_memory_never_overrules_a_pin_or_privacy(open_house: OpenHouse):
-    async with open_house(local_fails) as house:
-        await learn(house, NAMES[:6])
-        pinned = await house.call("route_task", task=similar_task("last one"), model="opus")
-        private = await house.call("route_task", task=similar_task("last one"), local_only=True)
+async def test_memory_never_overrules_a_pin_or_privacy(open_server: OpenServer):
+    async with open_server(local_fails) as server:
+        await learn(server, NAMES[:6])
+        pinned = await server.call("route_task", task=similar_task("last one"), model="opus")
+        private = await server.call("route_task", task=similar_task("last one"), local_only=True)
 
     assert pinned["source"] == "override"
     assert private["provider"] == "ollama"
@@ -163,13 +163,13 @@ async def source_when_warm(client: Client) -> str:
 
 
 async def test_an_unavailable_embedder_leaves_routing_to_the_rules(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_EMBEDDER", "ollama:not-installed")
     right = Reply(fenced("def double(count):\n    return 2 * count"))
-    async with open_house(Script({LOCAL: [right]})) as house:
-        decision = await house.call("route_task", task=similar_task("x"))
-        receipt = await house.call("delegate_generation", task=similar_task("x"), tests=TESTS)
+    async with open_server(Script({LOCAL: [right]})) as server:
+        decision = await server.call("route_task", task=similar_task("x"))
+        receipt = await server.call("delegate_generation", task=similar_task("x"), tests=TESTS)
 
     assert decision["source"] == "rules"
     assert any("ollama pull not-installed" in warning for warning in decision["warnings"])

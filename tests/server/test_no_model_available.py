@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script, text_of
+from running_server import OpenServer, Script, text_of
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 
@@ -72,10 +72,10 @@ def user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
     return chosen
 
 
-async def test_one_short_note_names_what_the_user_can_fix(open_house: OpenHouse, user: User):
-    async with open_house(Script(), installed=(), without=user.without) as house:
-        receipt = await house.call("delegate_generation", task=TASK, **user.limits)
-        route = await house.call("route_task", task=TASK, **user.limits)
+async def test_one_short_note_names_what_the_user_can_fix(open_server: OpenServer, user: User):
+    async with open_server(Script(), installed=(), without=user.without) as server:
+        receipt = await server.call("delegate_generation", task=TASK, **user.limits)
+        route = await server.call("route_task", task=TASK, **user.limits)
 
     assert receipt["status"] == user.status
     (note,) = receipt["notes"]
@@ -86,10 +86,10 @@ async def test_one_short_note_names_what_the_user_can_fix(open_house: OpenHouse,
 
 
 @pytest.mark.parametrize("user", ["Ollama, stopped", "a server of their own, stopped"], indirect=True)
-async def test_reviews_name_the_remedy_for_the_vendor_that_the_user_has(open_house: OpenHouse, user: User):
-    async with open_house(Script(), without=user.without) as house:
-        review = await house.client.call_tool("strategic_review", {"goal": "ship", "progress": "half"})
-        validation = await house.call("validate_code", code="def f(x):\n    return x\n", depth="review")
+async def test_reviews_name_the_remedy_for_the_vendor_that_the_user_has(open_server: OpenServer, user: User):
+    async with open_server(Script(), without=user.without) as server:
+        review = await server.client.call_tool("strategic_review", {"goal": "ship", "progress": "half"})
+        validation = await server.call("validate_code", code="def f(x):\n    return x\n", depth="review")
 
     for text in (text_of(review), " ".join(validation["notes"])):
         assert user.step in text
@@ -99,11 +99,11 @@ async def test_reviews_name_the_remedy_for_the_vendor_that_the_user_has(open_hou
 MISTRAL = OllamaModel("mistral:7b", context_tokens=32_768, family="llama", digest="e" * 64)
 
 
-async def test_a_model_without_a_profile_is_named_with_the_command_that_creates_one(open_house: OpenHouse):
+async def test_a_model_without_a_profile_is_named_with_the_command_that_creates_one(open_server: OpenServer):
     embedder = OllamaModel("nomic-embed-text:latest", capabilities=("embedding",))
-    async with open_house(Script(), installed=(MISTRAL, embedder), without=KEYS) as house:
-        (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
-        unknown = await house.refusal("delegate_generation", task=TASK, model="mistral:7b")
+    async with open_server(Script(), installed=(MISTRAL, embedder), without=KEYS) as server:
+        (note,) = (await server.call("delegate_generation", task=TASK))["notes"]
+        unknown = await server.refusal("delegate_generation", task=TASK, model="mistral:7b")
 
     assert "which has mistral:7b. `chargehand profiles update --from-releases`" in note
     assert "ollama pull" not in note
@@ -111,7 +111,7 @@ async def test_a_model_without_a_profile_is_named_with_the_command_that_creates_
 
 
 async def test_the_note_names_the_evaluation_of_a_model_on_probation_if_no_other_exists(
-    open_house: OpenHouse, tmp_path: Path
+    open_server: OpenServer, tmp_path: Path
 ):
     folder = tmp_path / "chargehand-home" / "profiles"
     folder.mkdir(parents=True)
@@ -119,8 +119,8 @@ async def test_the_note_names_the_evaluation_of_a_model_on_probation_if_no_other
         "id: mistral-7b\nname: Mistral\nprovider: ollama\napi_model: mistral:7b\nroles: {local: 3}\n"
         "lifecycle: {status: active, on_probation: true, source: Ollama show, seen: 2026-11-30}\n"
     )
-    async with open_house(Script(), installed=(MISTRAL,), without=KEYS) as house:
-        (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
+    async with open_server(Script(), installed=(MISTRAL,), without=KEYS) as server:
+        (note,) = (await server.call("delegate_generation", task=TASK))["notes"]
 
     assert "`chargehand evaluate --models mistral-7b`" in note
     assert 'model="mistral-7b" asks it now' in note

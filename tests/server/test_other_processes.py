@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Connect, OpenHouse, Script
 from mcp import Client
 from rename_task import RENAME, RIGHT, TESTS
+from running_server import Connect, OpenServer, Script
 from server_process import Process
 
 from chargehand.evaluation.peers.reply import Stall
@@ -47,7 +47,7 @@ def query_ledger(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
-async def test_another_server_can_wait_for_a_delegation_and_get_its_receipt(open_house: OpenHouse, connect: Connect):
+async def test_another_server_can_wait_for_a_delegation_and_get_its_receipt(open_server: OpenServer, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
     messages: list[str] = []
@@ -57,13 +57,13 @@ async def test_another_server_can_wait_for_a_delegation_and_get_its_receipt(open
         if "answering" in (message or ""):
             gate.set()
 
-    async with open_house(script) as house, connect() as other:
-        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+    async with open_server(script) as server, connect() as other:
+        started = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await wait_for_requests(script)
         running = await call(other, resume=started["task_id"], wait_s=0)
         arguments = {"resume": started["task_id"], "wait_s": BOUND_S}
         collected = await other.call_tool("delegate_generation", arguments, progress_callback=on_progress)
-        receipt = await house.call("delegate_generation", resume=started["task_id"])
+        receipt = await server.call("delegate_generation", resume=started["task_id"])
 
     assert running["status"] == "running"
     assert f'delegate_generation(resume="{started["task_id"]}")' in running["notes"][0]
@@ -73,15 +73,15 @@ async def test_another_server_can_wait_for_a_delegation_and_get_its_receipt(open
 
 
 async def test_another_server_can_cancel_a_delegation_and_the_vendor_connection_closes(
-    open_house: OpenHouse, connect: Connect
+    open_server: OpenServer, connect: Connect
 ):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
-    async with open_house(script, installed=()) as house, connect() as other:
-        started = await house.call("delegate_generation", task=RENAME, wait_s=0)
+    async with open_server(script, installed=()) as server, connect() as other:
+        started = await server.call("delegate_generation", task=RENAME, wait_s=0)
         await wait_for_requests(script)
         cancelled = await call(other, resume=started["task_id"], cancel=True, wait_s=BOUND_S)
-        own = await house.call("delegate_generation", resume=started["task_id"])
-        exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
+        own = await server.call("delegate_generation", resume=started["task_id"])
+        exchange = server.vendors.anthropic.journal.to("/v1/messages")[0]
         with anyio.fail_after(60):
             await exchange.over.wait()
 
@@ -91,31 +91,31 @@ async def test_another_server_can_cancel_a_delegation_and_the_vendor_connection_
     assert exchange.client_disconnected
 
 
-async def test_cancelling_a_finished_delegation_changes_nothing(open_house: OpenHouse, connect: Connect):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house, connect() as other:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+async def test_cancelling_a_finished_delegation_changes_nothing(open_server: OpenServer, connect: Connect):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server, connect() as other:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
         cancelled = await call(other, resume=receipt["task_id"], cancel=True)
 
     assert cancelled == receipt
 
 
-async def test_a_waiting_client_that_gives_up_does_not_end_the_delegation(open_house: OpenHouse, connect: Connect):
+async def test_a_waiting_client_that_gives_up_does_not_end_the_delegation(open_server: OpenServer, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
-    async with open_house(script) as house, connect() as other:
-        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+    async with open_server(script) as server, connect() as other:
+        started = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await wait_for_requests(script)
         with anyio.move_on_after(0.1):
             await other.call_tool("delegate_generation", {"resume": started["task_id"]})
         gate.set()
-        receipt = await house.call("delegate_generation", resume=started["task_id"])
+        receipt = await server.call("delegate_generation", resume=started["task_id"])
 
     assert receipt["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("cancel", [False, True])
 async def test_a_delegation_imported_while_running_is_refused_as_running_elsewhere(
-    open_house: OpenHouse, tmp_path: Path, cancel: bool
+    open_server: OpenServer, tmp_path: Path, cancel: bool
 ):
     other_ledger = await Ledger.open(tmp_path / "theirs", utc_now)
     await other_ledger.begin_task(
@@ -126,8 +126,8 @@ async def test_a_delegation_imported_while_running_is_refused_as_running_elsewhe
     async with own_services() as services:
         await import_memory(services.ledger, tmp_path / "memory.jsonl", ImportRules(lambda _: ("refactoring", 1.0)))
 
-    async with open_house(Script({})) as house:
-        refusal = await house.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)
+    async with open_server(Script({})) as server:
+        refusal = await server.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)
 
     assert "task t1 was imported while it ran on another machine. Resume or cancel it there" in refusal
 
@@ -199,17 +199,17 @@ async def test_the_first_call_of_the_next_server_settles_the_tasks_of_a_killed_o
     assert query_ledger(tmp_path, "SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL") == [(0,)]
 
 
-async def test_a_waiting_server_notices_that_the_working_server_was_killed(open_house: OpenHouse, tmp_path: Path):
+async def test_a_waiting_server_notices_that_the_working_server_was_killed(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1)]})
-    async with open_house(script) as house:
-        killed_server = KilledServer(tmp_path, house.vendors)
+    async with open_server(script) as server:
+        killed_server = KilledServer(tmp_path, server.vendors)
         try:
             task_id = await killed_server.begin()
             await wait_for_requests(script)
             receipts: list[dict[str, Any]] = []
 
             async def collect() -> None:
-                receipts.append(await house.call("delegate_generation", resume=task_id, wait_s=60))
+                receipts.append(await server.call("delegate_generation", resume=task_id, wait_s=60))
 
             with anyio.fail_after(BOUND_S):
                 async with anyio.create_task_group() as group:
@@ -224,7 +224,7 @@ async def test_a_waiting_server_notices_that_the_working_server_was_killed(open_
 
 
 async def test_local_generations_of_two_servers_queue_and_report_their_position(
-    open_house: OpenHouse, connect: Connect
+    open_server: OpenServer, connect: Connect
 ):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
@@ -237,43 +237,46 @@ async def test_local_generations_of_two_servers_queue_and_report_their_position(
             assert len(script.asked) == 1
             gate.set()
 
-    async with open_house(script) as house, connect() as other:
-        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+    async with open_server(script) as server, connect() as other:
+        started = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await wait_for_requests(script)
         with anyio.fail_after(BOUND_S):
             result = await other.call_tool(
                 "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=on_progress
             )
-        receipts = [result.structured_content or {}, await house.call("delegate_generation", resume=started["task_id"])]
+        receipts = [
+            result.structured_content or {},
+            await server.call("delegate_generation", resume=started["task_id"]),
+        ]
 
     assert [receipt["status"] for receipt in receipts] == ["succeeded", "succeeded"]
     assert any("qwen3-30b-a3b waiting, 1 ahead" in message for message in messages)
     assert receipts[0]["attempts"][0]["seconds"] < 5  # without the time in the queue
 
 
-async def test_a_killed_server_does_not_block_the_queue(open_house: OpenHouse, tmp_path: Path):
+async def test_a_killed_server_does_not_block_the_queue(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
-    async with open_house(script) as house:
-        killed_server = KilledServer(tmp_path, house.vendors)
+    async with open_server(script) as server:
+        killed_server = KilledServer(tmp_path, server.vendors)
         try:
             await killed_server.begin()
             await wait_for_requests(script)
-            started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+            started = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         finally:
             killed_server.kill()
         with anyio.fail_after(BOUND_S):
-            receipt = await house.call("delegate_generation", resume=started["task_id"])
+            receipt = await server.call("delegate_generation", resume=started["task_id"])
 
     assert receipt["status"] == "succeeded"
 
 
 async def test_a_task_cancelled_in_the_queue_leaves_it_without_a_request(
-    open_house: OpenHouse, connect: Connect, tmp_path: Path
+    open_server: OpenServer, connect: Connect, tmp_path: Path
 ):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
-    async with open_house(script) as house, connect() as other:
-        first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+    async with open_server(script) as server, connect() as other:
+        first = await server.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await wait_for_requests(script)
         waiting = await call(other, task=RENAME, tests=TESTS, wait_s=0)
         with anyio.fail_after(BOUND_S):
@@ -282,7 +285,7 @@ async def test_a_task_cancelled_in_the_queue_leaves_it_without_a_request(
         cancelled = await call(other, resume=waiting["task_id"], cancel=True)
         queued = query_ledger(tmp_path, "SELECT COUNT(*) FROM tickets")
         gate.set()
-        await house.call("delegate_generation", resume=first["task_id"])
+        await server.call("delegate_generation", resume=first["task_id"])
 
     assert cancelled["status"] == "cancelled"
     assert cancelled["attempts"] == []
@@ -292,28 +295,28 @@ async def test_a_task_cancelled_in_the_queue_leaves_it_without_a_request(
 
 
 @pytest.mark.in_process("it patches the timeout of reviews")
-async def test_a_review_that_times_out_in_the_queue_says_so(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_a_review_that_times_out_in_the_queue_says_so(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(consulting, "TIMEOUT_S", 0.1)
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
-    async with open_house(script) as house:
-        await house.call("delegate_generation", task=RENAME, wait_s=0)
+    async with open_server(script) as server:
+        await server.call("delegate_generation", task=RENAME, wait_s=0)
         await wait_for_requests(script)
-        refusal = await house.refusal("strategic_review", goal="g", progress="p", local_only=True)
+        refusal = await server.refusal("strategic_review", goal="g", progress="p", local_only=True)
         gate.set()
 
     assert "it did not get its turn in time" in refusal
 
 
-async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_attempt(open_house: OpenHouse):
+async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_attempt(open_server: OpenServer):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        first = await house.call("delegate_generation", task=RENAME, wait_s=0)
+    async with open_server(script) as server:
+        first = await server.call("delegate_generation", task=RENAME, wait_s=0)
         await wait_for_requests(script)
-        second = await house.call("delegate_generation", task=RENAME, max_seconds=1, model="local")
+        second = await server.call("delegate_generation", task=RENAME, max_seconds=1, model="local")
         gate.set()
-        await house.call("delegate_generation", resume=first["task_id"])
+        await server.call("delegate_generation", resume=first["task_id"])
 
     assert second["status"] == "failed"
     assert second["attempts"] == []
@@ -322,23 +325,23 @@ async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_
 
 @pytest.mark.parametrize("damage", ["deleted", "replaced"])
 async def test_calls_are_refused_without_a_request_while_the_data_folder_is_missing_or_replaced(
-    open_house: OpenHouse, tmp_path: Path, damage: str
+    open_server: OpenServer, tmp_path: Path, damage: str
 ):
     home, script = tmp_path / "chargehand-home", Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        before = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+    async with open_server(script) as server:
+        before = await server.call("delegate_generation", task=RENAME, tests=TESTS)
         home.rename(tmp_path / "away")
         if damage == "replaced":
             async with own_services():
                 pass
         refusals = [
-            await house.refusal("delegate_generation", task=RENAME),
-            await house.refusal("route_task", task=RENAME),
-            await house.refusal("report_outcome", task_id=before["task_id"], outcome="accepted"),
+            await server.refusal("delegate_generation", task=RENAME),
+            await server.refusal("route_task", task=RENAME),
+            await server.refusal("report_outcome", task_id=before["task_id"], outcome="accepted"),
         ]
         shutil.rmtree(home, ignore_errors=True)
         (tmp_path / "away").rename(home)
-        after = await house.call("report_outcome", task_id=before["task_id"], outcome="accepted")
+        after = await server.call("report_outcome", task_id=before["task_id"], outcome="accepted")
 
     for refusal in refusals:
         assert f"the ledger {home / 'ledger.sqlite3'} was moved, deleted or replaced while it was in use" in refusal

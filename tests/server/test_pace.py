@@ -6,8 +6,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from house import House, OpenHouse, Script
 from rename_task import RENAME, RIGHT, TESTS, WRONG
+from running_server import OpenServer, RunningServer, Script
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.anyio
 LOCAL, ECONOMY, FAST = "qwen3:30b-a3b", "claude-haiku-5-5", "gpt-oss-120b"
 
 
-async def seconds_expected(house: House) -> float:
-    return (await house.call("route_task", task=RENAME, model="local"))["expected"]["seconds"]
+async def seconds_expected(server: RunningServer) -> float:
+    return (await server.call("route_task", task=RENAME, model="local"))["expected"]["seconds"]
 
 
-async def answer_three_times(house: House) -> None:
+async def answer_three_times(server: RunningServer) -> None:
     for _ in range(3):
-        await house.call("delegate_generation", task=RENAME, tests=TESTS)
+        await server.call("delegate_generation", task=RENAME, tests=TESTS)
 
 
 def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: float = 0.0) -> None:
@@ -34,59 +34,59 @@ def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: 
         )
 
 
-async def test_after_three_replies_expected_seconds_come_from_this_machine(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        from_profile = await seconds_expected(house)
-        await answer_three_times(house)
-        own = await seconds_expected(house)
+async def test_after_three_replies_expected_seconds_come_from_this_machine(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        from_profile = await seconds_expected(server)
+        await answer_three_times(server)
+        own = await seconds_expected(server)
         slow_down(tmp_path, first=4.0, stream=60.0)
-        slowed = await seconds_expected(house)
+        slowed = await seconds_expected(server)
 
     assert own < from_profile
     assert slowed == 64.0
 
 
-async def test_load_time_is_expected_only_for_a_model_that_is_not_loaded(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        await answer_three_times(house)
+async def test_load_time_is_expected_only_for_a_model_that_is_not_loaded(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, load=30.0, first=1.0, stream=2.0)
-        warm = await seconds_expected(house)
-        house.vendors.ollama.loaded.clear()
-    async with open_house(Script()) as house:  # a new server queries Ollama again
-        cold = await seconds_expected(house)
+        warm = await seconds_expected(server)
+        server.vendors.ollama.loaded.clear()
+    async with open_server(Script()) as server:  # a new server queries Ollama again
+        cold = await seconds_expected(server)
 
     assert (warm, cold) == (3.0, 33.0)
 
 
-async def test_max_latency_s_is_compared_with_this_machines_own_replies(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        before = await house.call("route_task", task=RENAME, max_latency_s=3)
-        await answer_three_times(house)
+async def test_max_latency_s_is_compared_with_this_machines_own_replies(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        before = await server.call("route_task", task=RENAME, max_latency_s=3)
+        await answer_three_times(server)
         slow_down(tmp_path, first=1.0, stream=1.0)
-        after = await house.call("route_task", task=RENAME, max_latency_s=3)
+        after = await server.call("route_task", task=RENAME, max_latency_s=3)
 
     assert before["model"] != "qwen3-30b-a3b"
     assert after["model"] == "qwen3-30b-a3b"
 
 
-async def test_a_model_expected_to_exceed_max_seconds_is_not_asked(open_house: OpenHouse, tmp_path: Path):
+async def test_a_model_expected_to_exceed_max_seconds_is_not_asked(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        await answer_three_times(house)
+    async with open_server(script) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=90.0)
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
 
     assert receipt["status"] == "succeeded"
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["claude-haiku-5-5"]
     assert script.models[3:] == [ECONOMY]
 
 
-async def test_a_note_names_the_local_model_skipped_for_lack_of_time(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT], ECONOMY: [RIGHT]})) as house:
-        await answer_three_times(house)
+async def test_a_note_names_the_local_model_skipped_for_lack_of_time(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT], ECONOMY: [RIGHT]})) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=30.0)
-        short = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=20)
-        long = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=200)
+        short = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=20)
+        long = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=200)
 
     assert [attempt["model"] for attempt in short["attempts"]] == ["claude-haiku-5-5"]
     assert short["notes"] == [
@@ -97,44 +97,44 @@ async def test_a_note_names_the_local_model_skipped_for_lack_of_time(open_house:
 
 
 async def test_under_policy_reference_a_note_names_the_model_that_is_too_slow(
-    open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
-    async with open_house(Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})) as house:
-        await answer_three_times(house)
+    async with open_server(Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=90.0)
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
 
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["claude-haiku-5-5"]
     assert any(re.match(r"qwen3-30b-a3b: not asked: needs about 90 s, (40|39) s are left", n) for n in receipt["notes"])
 
 
-async def test_a_repair_expected_to_exceed_max_seconds_goes_to_a_faster_model(open_house: OpenHouse, tmp_path: Path):
+async def test_a_repair_expected_to_exceed_max_seconds_goes_to_a_faster_model(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, WRONG], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        await answer_three_times(house)
+    async with open_server(script) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=30.0)  # a repair thinks, and so takes about four times as long
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
 
     assert receipt["status"] == "succeeded"
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b", "claude-haiku-5-5"]
 
 
 @pytest.mark.parametrize("arguments", [{"model": "local"}, {"local_only": True}])
-async def test_a_slow_model_is_asked_when_no_other_is_allowed(open_house: OpenHouse, tmp_path: Path, arguments):
+async def test_a_slow_model_is_asked_when_no_other_is_allowed(open_server: OpenServer, tmp_path: Path, arguments):
     script = Script({LOCAL: [RIGHT]})
-    async with open_house(script) as house:
-        await answer_three_times(house)
+    async with open_server(script) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=90.0)
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
 
     assert receipt["status"] == "succeeded"
     assert len(receipt["attempts"]) == 1
 
 
-async def test_a_speed_measured_on_another_machine_rules_out_no_model(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=5)
+async def test_a_speed_measured_on_another_machine_rules_out_no_model(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=5)
 
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b"]
 
@@ -147,14 +147,14 @@ def stretch_timeouts(tmp_path: Path, seconds: float, *, days_ago: float = 0.0) -
         )
 
 
-async def test_a_model_that_timed_out_is_not_asked_again_with_as_little_time(open_house: OpenHouse, tmp_path: Path):
+async def test_a_model_that_timed_out_is_not_asked_again_with_as_little_time(open_server: OpenServer, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT], ECONOMY: [RIGHT]})
-    async with open_house(script) as house:
-        timed_out = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
+    async with open_server(script) as server:
+        timed_out = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
         stretch_timeouts(tmp_path, 40)
-        as_little = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
-        more = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
-        after_a_quick_reply = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+        as_little = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+        more = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
+        after_a_quick_reply = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
 
     assert [(a["model"], a["outcome"]) for a in timed_out["attempts"]] == [("qwen3-30b-a3b", "timeout")]
     assert [attempt["model"] for attempt in as_little["attempts"]] == ["claude-haiku-5-5"]
@@ -167,41 +167,41 @@ async def test_a_model_that_timed_out_is_not_asked_again_with_as_little_time(ope
 
 @pytest.mark.parametrize(("days_ago", "arguments"), [(8, {}), (0, {"model": "local"}), (0, {"local_only": True})])
 async def test_a_model_that_timed_out_is_asked_if_no_other_is_allowed_or_after_a_week(
-    open_house: OpenHouse, tmp_path: Path, days_ago, arguments
+    open_server: OpenServer, tmp_path: Path, days_ago, arguments
 ):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
-    async with open_house(script) as house:
-        await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
+    async with open_server(script) as server:
+        await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
         stretch_timeouts(tmp_path, 40, days_ago=days_ago)
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
 
     assert [(a["model"], a["outcome"]) for a in receipt["attempts"]] == [("qwen3-30b-a3b", "passed")]
 
 
 async def test_a_running_receipt_estimates_the_seconds_left_from_this_machines_speed(
-    open_house: OpenHouse, tmp_path: Path
+    open_server: OpenServer, tmp_path: Path
 ):
     gate = anyio.Event()
-    async with open_house(Script({LOCAL: [RIGHT, RIGHT, RIGHT, Stall(RIGHT, gate, after=1)]})) as house:
-        await answer_three_times(house)
+    async with open_server(Script({LOCAL: [RIGHT, RIGHT, RIGHT, Stall(RIGHT, gate, after=1)]})) as server:
+        await answer_three_times(server)
         slow_down(tmp_path, stream=120.0)
-        started = await house.call("delegate_generation", task=RENAME, wait_s=0)
+        started = await server.call("delegate_generation", task=RENAME, wait_s=0)
         with anyio.fail_after(60):
-            while not any(e.status == 200 for e in house.vendors.ollama.journal.to("/api/chat")[3:]):
+            while not any(e.status == 200 for e in server.vendors.ollama.journal.to("/api/chat")[3:]):
                 await anyio.lowlevel.checkpoint()
-        running = await house.call("delegate_generation", resume=started["task_id"], wait_s=0)
+        running = await server.call("delegate_generation", resume=started["task_id"], wait_s=0)
         gate.set()
-        await house.call("delegate_generation", resume=started["task_id"])
+        await server.call("delegate_generation", resume=started["task_id"])
 
     seconds = re.search(r"about (\d+) s left", running["notes"][0])
     assert seconds is not None
     assert 60 <= int(seconds[1]) <= 120
 
 
-async def test_the_ledger_records_load_first_token_and_stream_times(open_house: OpenHouse, tmp_path):
+async def test_the_ledger_records_load_first_token_and_stream_times(open_server: OpenServer, tmp_path):
     reply = Reply(RIGHT.text, load_seconds=2.0)
-    async with open_house(Script({LOCAL: [reply]})) as house:
-        await house.call("delegate_generation", task=RENAME)
+    async with open_server(Script({LOCAL: [reply]})) as server:
+        await server.call("delegate_generation", task=RENAME)
 
     with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
         rows = db.execute(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from house import OpenHouse, Script
+from running_server import OpenServer, Script
 
 from chargehand.evaluation.bench.prediction import open_predictor, predict
 from chargehand.server.cli import own_services
@@ -47,7 +47,7 @@ def outcomes(tmp_path: Path) -> Path:
 
 
 async def test_route_task_after_an_import_agrees_with_bench_predict(
-    open_house: OpenHouse, outcomes: Path, tmp_path: Path
+    open_server: OpenServer, outcomes: Path, tmp_path: Path
 ):
     tasks, out = tmp_path / "tasks.jsonl", tmp_path / "predictions.jsonl"
     rows = [{"task_id": str(n), "text" if n else "prompt": text} for n, text in enumerate(NEW_TASKS)]
@@ -55,13 +55,13 @@ async def test_route_task_after_an_import_agrees_with_bench_predict(
 
     assert await predict(outcomes, tasks, out) == 0
     written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    async with open_house(Script({})) as house:
+    async with open_server(Script({})) as server:
         assert await import_from(own_services, [outcomes], names=(), restore=False, as_json=True) == 0
         with anyio.fail_after(60):
-            while (await house.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
+            while (await server.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
                 """Wait until the index is loaded."""
         routed = [
-            {model: await house.call("route_task", task=text, model=model) for model in ("sonnet", "qwen3-30b-a3b")}
+            {model: await server.call("route_task", task=text, model=model) for model in ("sonnet", "qwen3-30b-a3b")}
             for text in NEW_TASKS
         ]
 

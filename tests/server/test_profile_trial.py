@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandResult, run_command, standard_input
-from house import Script, fenced
+from running_server import Script, fenced
 
 from chargehand.evaluation.comparison import Comparison, proposals_of
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply

@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from command_line import CommandResult
-from house import OpenHouse, Script, fenced
+from running_server import OpenServer, Script, fenced
 from usage_rows import Delegation, delegations, write_delegations
 
 from chargehand.evaluation.peers.reply import Reply
@@ -318,16 +318,16 @@ def test_an_insignificant_difference_changes_no_rank(update, home: Path):
 
 
 @pytest.mark.anyio
-async def test_reported_outcomes_count_for_the_build_that_produced_them(open_house: OpenHouse, update):
+async def test_reported_outcomes_count_for_the_build_that_produced_them(open_server: OpenServer, update):
     script = Script({QWEN.name: [Reply(fenced("def double(n):\n    return 2 * n"))]})
-    async with open_house(script, without=OTHERS) as house:
+    async with open_server(script, without=OTHERS) as server:
         for number in range(12):
             task = f"Write a function double_{number} that doubles a number"
-            receipt = await house.call("delegate_generation", task=task, model="qwen3-30b-a3b")
+            receipt = await server.call("delegate_generation", task=task, model="qwen3-30b-a3b")
             reported = "accepted" if number < 9 else "rejected"
-            await house.call("report_outcome", task_id=receipt["task_id"], outcome=reported)
+            await server.call("report_outcome", task_id=receipt["task_id"], outcome=reported)
         before_the_pull = await anyio.to_thread.run_sync(update, "--json")
-    async with open_house(script, installed=(replace(QWEN, digest="fedcba9876543210" * 4),), without=OTHERS):
+    async with open_server(script, installed=(replace(QWEN, digest="fedcba9876543210" * 4),), without=OTHERS):
         after_the_pull = await anyio.to_thread.run_sync(update)
 
     solved = in_use_proposal(before_the_pull)["after"]["by_task_type"]["code_generation"]["solved"]

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from house import OpenHouse, Script
 from mcp import MCPError
 from mcp.types import GetPromptResult
+from running_server import OpenServer, Script
 
 pytestmark = pytest.mark.anyio
 
@@ -17,9 +17,9 @@ def text_of(result: GetPromptResult) -> str:
     return getattr(message.content, "text", "")
 
 
-async def test_each_prompt_is_listed_with_title_description_and_arguments(open_house: OpenHouse, era: str):
-    async with open_house(Script(), era=era) as house:
-        listed = (await house.client.list_prompts()).prompts
+async def test_each_prompt_is_listed_with_title_description_and_arguments(open_server: OpenServer, era: str):
+    async with open_server(Script(), era=era) as server:
+        listed = (await server.client.list_prompts()).prompts
 
     assert [(p.name, [(a.name, bool(a.required)) for a in p.arguments or ()]) for p in listed] == [
         ("delegate", [("task", True), ("files", False), ("model", False)]),
@@ -28,13 +28,13 @@ async def test_each_prompt_is_listed_with_title_description_and_arguments(open_h
     assert all(p.title and p.description and all(a.description for a in p.arguments or ()) for p in listed)
 
 
-async def test_a_prompt_contains_its_arguments_and_names_only_existing_tools(open_house: OpenHouse, era: str):
-    async with open_house(Script(), era=era) as house:
-        tools = {tool.name: tool for tool in (await house.client.list_tools()).tools}
+async def test_a_prompt_contains_its_arguments_and_names_only_existing_tools(open_server: OpenServer, era: str):
+    async with open_server(Script(), era=era) as server:
+        tools = {tool.name: tool for tool in (await server.client.list_tools()).tools}
         delegate_arguments = {"task": "Parse {braces} and %s", "files": "a.py, b.py", "model": "opus"}
-        delegate = text_of(await house.client.get_prompt("delegate", delegate_arguments))
+        delegate = text_of(await server.client.get_prompt("delegate", delegate_arguments))
         checkpoint_arguments = {"goal": "Ship 1.0", "question": "Rewrite the parser?"}
-        checkpoint = text_of(await house.client.get_prompt("checkpoint", checkpoint_arguments))
+        checkpoint = text_of(await server.client.get_prompt("checkpoint", checkpoint_arguments))
 
     assert all(value in delegate for value in delegate_arguments.values())
     assert all(value in checkpoint for value in checkpoint_arguments.values())
@@ -43,9 +43,9 @@ async def test_a_prompt_contains_its_arguments_and_names_only_existing_tools(ope
     assert named_tools <= set(tools)
 
 
-async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        text = text_of(await house.client.get_prompt("delegate", {"task": "Write slugify"}))
+async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        text = text_of(await server.client.get_prompt("delegate", {"task": "Write slugify"}))
 
     assert "Omit `model`" in text
 
@@ -60,10 +60,10 @@ async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_house: Ope
     ],
 )
 async def test_an_unknown_prompt_or_invalid_argument_is_an_invalid_params_error(
-    open_house: OpenHouse, era: str, name: str, arguments: dict[str, Any], message: str
+    open_server: OpenServer, era: str, name: str, arguments: dict[str, Any], message: str
 ):
-    async with open_house(Script(), era=era) as house:
+    async with open_server(Script(), era=era) as server:
         with pytest.raises(MCPError) as refused:
-            await house.client.get_prompt(name, arguments)
+            await server.client.get_prompt(name, arguments)
 
     assert (refused.value.error.code, refused.value.error.message) == (-32602, message)

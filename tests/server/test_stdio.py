@@ -12,9 +12,9 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script
 from mcp import Client, StdioServerParameters
 from rename_task import RENAME, RIGHT, TESTS
+from running_server import Script
 from server_process import COMMAND, Process
 
 from chargehand.evaluation.peers.reply import Stall

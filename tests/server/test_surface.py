@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import jsonschema
 import pytest
-from house import Connect, OpenHouse, Script, fenced
 from mcp import MCPError
 from mcp.types import Tool
+from running_server import Connect, OpenServer, Script, fenced
 from surface import SNAPSHOT, surface
 
 from chargehand.evaluation.peers.reply import Reply
@@ -110,20 +110,20 @@ async def test_the_server_reports_the_package_version(connect: Connect, era: str
     assert (info.name, info.version) == ("chargehand", importlib.metadata.version("chargehand"))
 
 
-async def test_every_tools_result_conforms_to_its_output_schema(open_house: OpenHouse, era: str):
+async def test_every_tools_result_conforms_to_its_output_schema(open_server: OpenServer, era: str):
     right = Reply(fenced("def double(count):\n    return 2 * count"))
     review = Reply('{"verdict": "pass", "findings": []}', thinking_tokens=10)
     guidance = Reply('{"verdict": "continue", "guidance": "Go on."}', thinking_tokens=10)
     script = Script({"qwen3:30b-a3b": [right], "claude-sonnet-5-5": [review], "claude-opus-5-5": [guidance]})
-    async with open_house(script, era=era) as house:
-        schemas = {tool.name: tool.output_schema for tool in (await house.client.list_tools()).tools}
-        receipt = await house.call("delegate_generation", task="Rename n to count: def double(n): return 2 * n")
+    async with open_server(script, era=era) as server:
+        schemas = {tool.name: tool.output_schema for tool in (await server.client.list_tools()).tools}
+        receipt = await server.call("delegate_generation", task="Rename n to count: def double(n): return 2 * n")
         answers = {
             "delegate_generation": receipt,
-            "route_task": await house.call("route_task", task="Rename a variable"),
-            "validate_code": await house.call("validate_code", task_id=receipt["task_id"]),
-            "strategic_review": await house.call("strategic_review", goal="Ship", progress="Half"),
-            "report_outcome": await house.call("report_outcome", task_id=receipt["task_id"], outcome="accepted"),
+            "route_task": await server.call("route_task", task="Rename a variable"),
+            "validate_code": await server.call("validate_code", task_id=receipt["task_id"]),
+            "strategic_review": await server.call("strategic_review", goal="Ship", progress="Half"),
+            "report_outcome": await server.call("report_outcome", task_id=receipt["task_id"], outcome="accepted"),
         }
 
     for name, answer in answers.items():
@@ -138,9 +138,9 @@ async def test_the_surface_matches_the_reviewed_snapshot(connect: Connect):
         assert await surface(client) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-async def test_lists_may_be_cached_for_an_hour_and_usage_not_at_all(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        client = house.client
+async def test_lists_may_be_cached_for_an_hour_and_usage_not_at_all(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        client = server.client
         lists = [
             await client.list_tools(),
             await client.list_prompts(),

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from command_line import run_command
-from house import Script
+from running_server import Script
 from suite_rows import RIGHT, SHOUT, WRONG, item
 
 from chargehand.evaluation.peers.ollama import OllamaModel

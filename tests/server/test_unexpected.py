@@ -5,8 +5,8 @@ import logging
 from collections.abc import AsyncGenerator
 
 import pytest
-from house import text_of
 from mcp import Client
+from running_server import text_of
 
 from chargehand.server.app import build_app
 from chargehand.tools.services import Services

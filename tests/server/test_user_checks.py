@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script, fenced
 from rename_task import RENAME, RIGHT, WRONG
+from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Reply
 
@@ -43,36 +43,36 @@ def configured(tmp_path: Path) -> None:
     (project / "check.py").write_text(CHECK)
 
 
-async def test_a_passing_command_verifies_the_answer_and_appears_in_the_receipt(open_house: OpenHouse, era: str):
-    async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
+async def test_a_passing_command_verifies_the_answer_and_appears_in_the_receipt(open_server: OpenServer, era: str):
+    async with open_server(Script({LOCAL: [RIGHT]}), era=era) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, checks=["unit"])
 
     assert receipt["status"] == "succeeded"
     assert receipt["verified_by"] == ["parse", "lint", "unit"]
     assert receipt["attempts"][0]["checks"][-1]["sandbox"].startswith("bubblewrap")
 
 
-async def test_a_command_leaves_the_project_unchanged(open_house: OpenHouse, tmp_path: Path):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        await house.call("delegate_generation", task=RENAME, checks=["unit"])
+async def test_a_command_leaves_the_project_unchanged(open_server: OpenServer, tmp_path: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        await server.call("delegate_generation", task=RENAME, checks=["unit"])
 
     assert [path.name for path in (tmp_path / "project").iterdir()] == ["check.py"]
 
 
-async def test_the_output_of_a_failing_command_is_part_of_the_repair_prompt(open_house: OpenHouse):
+async def test_the_output_of_a_failing_command_is_part_of_the_repair_prompt(open_server: OpenServer):
     script = Script({LOCAL: [WRONG, RIGHT]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, checks=["unit"])
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert "unit ended with exit code 1" in script.asked[1].messages[-1][1]
     assert "AssertionError: 16" in script.asked[1].messages[-1][1]
 
 
-async def test_no_check_runs_after_the_first_failure(open_house: OpenHouse):
+async def test_no_check_runs_after_the_first_failure(open_server: OpenServer):
     unclosed = Reply(fenced("def double(count:\n    return 2 * count"))
-    async with open_house(Script({LOCAL: [unclosed, WRONG]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [unclosed, WRONG]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, tests="assert double(4) == 8", checks=["unit"], model="qwen3-30b-a3b"
         )
 
@@ -80,25 +80,25 @@ async def test_no_check_runs_after_the_first_failure(open_house: OpenHouse):
     assert ran == [["parse"], ["parse", "lint", "tests"]]
 
 
-async def test_any_language_can_be_verified_by_a_command(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [BASH]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
+async def test_any_language_can_be_verified_by_a_command(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [BASH]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, checks=["shell"])
 
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "shell"])
 
 
-async def test_an_answer_in_another_language_than_its_command_is_sent_back(open_house: OpenHouse):
+async def test_an_answer_in_another_language_than_its_command_is_sent_back(open_server: OpenServer):
     script = Script({LOCAL: [RIGHT, BASH]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, checks=["shell"])
 
     assert receipt["status"] == "succeeded"
     assert "The check shell is for bash and the answer is python: use bash." in script.asked[1].messages[-1][1]
 
 
-async def test_a_missing_command_leaves_the_answer_unverified_with_a_remedy(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, checks=["missing"])
+async def test_a_missing_command_leaves_the_answer_unverified_with_a_remedy(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, checks=["missing"])
 
     assert receipt["status"] == "unverified"
     assert any(
@@ -107,11 +107,11 @@ async def test_a_missing_command_leaves_the_answer_unverified_with_a_remedy(open
 
 
 @pytest.mark.parametrize("last_line", ["nosuchtool --x", "exit 126", "exit 127"])
-async def test_an_answer_that_calls_a_missing_program_fails_its_check(open_house: OpenHouse, last_line: str):
+async def test_an_answer_that_calls_a_missing_program_fails_its_check(open_server: OpenServer, last_line: str):
     broken, right = (Reply(fenced(f"echo hi\n{line}", "bash")) for line in (last_line, "true"))
     script = Script({LOCAL: [broken, right]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task="Write a shell script that greets", checks=["script"])
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task="Write a shell script that greets", checks=["script"])
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert "script ended with exit code 12" in script.asked[1].messages[-1][1]
@@ -121,13 +121,13 @@ async def test_an_answer_that_calls_a_missing_program_fails_its_check(open_house
     "requested_checks", [{"tests": "assert double(4) == 8", "checks": ["missing"]}, {"checks": ["unit", "missing"]}]
 )
 async def test_one_check_that_did_not_run_leaves_the_answer_unverified_and_unwritten(
-    open_house: OpenHouse, tmp_path: Path, requested_checks: dict[str, object]
+    open_server: OpenServer, tmp_path: Path, requested_checks: dict[str, object]
 ):
     target = tmp_path / "project" / "src" / "double.py"
     target.parent.mkdir()
     target.write_text("old = 1\n")
-    async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call(
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call(
             "delegate_generation", task=RENAME, target="src/double.py", output="apply", **requested_checks
         )
 
@@ -137,37 +137,37 @@ async def test_one_check_that_did_not_run_leaves_the_answer_unverified_and_unwri
 
 
 @pytest.mark.parametrize("name", ["deploy", "python3 check.py", "tests", ""])
-async def test_an_unknown_check_is_refused_with_the_available_names(open_house: OpenHouse, name: str):
+async def test_an_unknown_check_is_refused_with_the_available_names(open_server: OpenServer, name: str):
     script = Script()
-    async with open_house(script) as house:
-        text = await house.refusal("delegate_generation", task=RENAME, checks=["unit", name])
+    async with open_server(script) as server:
+        text = await server.refusal("delegate_generation", task=RENAME, checks=["unit", name])
 
     assert "is not a check in the user's config file. They are: missing, script, shell, unit;" in text
     assert script.asked == []
 
 
-async def test_javascript_tests_verify_a_javascript_answer(open_house: OpenHouse):
+async def test_javascript_tests_verify_a_javascript_answer(open_server: OpenServer):
     script = Script({LOCAL: [Reply(fenced("const double = (count) => 3 * count;", "js")), _javascript()]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
 
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "tests"])
     assert "12 !== 8" in script.asked[1].messages[-1][1]
 
 
-async def test_javascript_tests_send_a_python_answer_back(open_house: OpenHouse):
+async def test_javascript_tests_send_a_python_answer_back(open_server: OpenServer):
     script = Script({LOCAL: [RIGHT, _javascript()]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
 
     assert receipt["status"] == "succeeded", receipt
     assert "The tests are JavaScript and the answer is python: use JavaScript." in script.asked[1].messages[-1][1]
 
 
-async def test_tests_that_are_not_valid_javascript_are_refused_before_generation(open_house: OpenHouse):
+async def test_tests_that_are_not_valid_javascript_are_refused_before_generation(open_server: OpenServer):
     script = Script()
-    async with open_house(script) as house:
-        text = await house.refusal(
+    async with open_server(script) as server:
+        text = await server.refusal(
             "delegate_generation", task=RENAME, tests="const { test } = require('node:test');\ntest('a', () => {\n"
         )
 
@@ -182,19 +182,19 @@ async def test_tests_that_are_not_valid_javascript_are_refused_before_generation
         '"tests/test_m.py"', "- tests/test_m.py", "# none", "expected = 3",
     ],
 )  # fmt: skip
-async def test_a_test_path_that_would_be_read_as_code_is_refused_before_generation(open_house: OpenHouse, tests: str):
+async def test_a_test_path_that_would_be_read_as_code_is_refused_before_generation(open_server: OpenServer, tests: str):
     script = Script()
-    async with open_house(script) as house:
-        text = await house.refusal("delegate_generation", task=RENAME, tests=tests)
+    async with open_server(script) as server:
+        text = await server.refusal("delegate_generation", task=RENAME, tests=tests)
 
     assert "name .py files, one per line; for JavaScript, give the text." in text
     assert script.asked == []
 
 
-async def test_validate_code_passes_valid_rust_and_is_uncertain_about_invalid_rust(open_house: OpenHouse):
-    async with open_house(Script()) as house:
-        good = await house.call("validate_code", code="fn main() {}", language="rust", depth="static")
-        doubtful = await house.call("validate_code", code="fn main( {", language="rust", depth="static")
+async def test_validate_code_passes_valid_rust_and_is_uncertain_about_invalid_rust(open_server: OpenServer):
+    async with open_server(Script()) as server:
+        good = await server.call("validate_code", code="fn main() {}", language="rust", depth="static")
+        doubtful = await server.call("validate_code", code="fn main( {", language="rust", depth="static")
 
     assert good["verdict"] == "pass"
     assert doubtful["verdict"] == "uncertain"

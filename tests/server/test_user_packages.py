@@ -4,7 +4,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script, fenced
+from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Reply
 
@@ -27,17 +27,17 @@ def configured(tmp_path: Path) -> None:
     (home / "config.toml").write_text(f'[sandbox]\npython = "{environment}/bin/python"\n')
 
 
-async def test_an_answer_that_needs_the_projects_packages_is_verified_with_them(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [GOOD]})) as house:
-        receipt = await house.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
+async def test_an_answer_that_needs_the_projects_packages_is_verified_with_them(open_server: OpenServer):
+    async with open_server(Script({LOCAL: [GOOD]})) as server:
+        receipt = await server.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
 
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])
 
 
-async def test_an_import_of_a_package_the_project_lacks_is_sent_back_for_repair(open_house: OpenHouse):
+async def test_an_import_of_a_package_the_project_lacks_is_sent_back_for_repair(open_server: OpenServer):
     script = Script({LOCAL: [INVENTED, GOOD]})
-    async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert "No module named 'no_such_package'" in script.asked[1].messages[-1][1]

@@ -125,8 +125,8 @@ class HttpServer:
 
 
 @pytest.fixture
-def open_server() -> Callable[..., AbstractAsyncContextManager[HttpServer]]:
-    """Starts a server: `async with open_server(issuer=…) as server`; its token comes from the environment."""
+def open_http_server() -> Callable[..., AbstractAsyncContextManager[HttpServer]]:
+    """Starts a server: `async with open_http_server(issuer=…) as server`; its token comes from the environment."""
 
     @contextlib.asynccontextmanager
     async def opening(**binding: Any) -> AsyncGenerator[HttpServer]:

@@ -20,8 +20,8 @@ Opening = Callable[..., AbstractAsyncContextManager[Any]]
 TOKEN = "a-token-of-thirty-two-characters"
 
 
-async def test_a_loopback_server_needs_no_token(open_server: Opening):
-    async with open_server() as server:
+async def test_a_loopback_server_needs_no_token(open_http_server: Opening):
+    async with open_http_server() as server:
         answer = await server.request()
 
     assert answer.status_code == 200
@@ -42,18 +42,23 @@ async def test_a_loopback_server_needs_no_token(open_server: Opening):
 )
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 async def test_foreign_host_and_origin_headers_are_refused_on_every_binding(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch, host: str, path: str, header: dict[str, str], status: int
+    open_http_server: Opening,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    path: str,
+    header: dict[str, str],
+    status: int,
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
-    async with open_server(host=host, allowed_hosts=["127.0.0.1"]) as server:
+    async with open_http_server(host=host, allowed_hosts=["127.0.0.1"]) as server:
         answer = await server.request("GET" if path != "/mcp" else "POST", path, headers=header)
 
     assert answer.status_code == status
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:3000", "http://localhost:6274"])
-async def test_a_loopback_origin_is_accepted(open_server: Opening, origin: str):
-    async with open_server() as server:
+async def test_a_loopback_origin_is_accepted(open_http_server: Opening, origin: str):
+    async with open_http_server() as server:
         answer = await server.request(headers={"Origin": origin})
 
     assert answer.status_code == 200
@@ -72,20 +77,20 @@ async def test_a_loopback_origin_is_accepted(open_server: Opening, origin: str):
     ],
 )
 async def test_configured_host_names_match_in_every_equivalent_form(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], header: str
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], header: str
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
-    async with open_server(host="0.0.0.0", **options) as server:
+    async with open_http_server(host="0.0.0.0", **options) as server:
         answer = await server.request(headers={"Host": header, "Authorization": f"Bearer {TOKEN}"})
 
     assert answer.status_code == 200
 
 
-async def test_a_trailing_slash_changes_nothing(open_server: Opening, monkeypatch: pytest.MonkeyPatch):
+async def test_a_trailing_slash_changes_nothing(open_http_server: Opening, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
     headers = {"Host": "box.example", "Authorization": f"Bearer {TOKEN}"}
     metadata = "/.well-known/oauth-protected-resource/mcp/"
-    async with open_server(public_url="https://box.example/mcp/") as server:
+    async with open_http_server(public_url="https://box.example/mcp/") as server:
         tools = await server.request(path="/mcp/", headers=headers)
         resource = await server.request("GET", metadata, headers=headers)
 
@@ -94,10 +99,10 @@ async def test_a_trailing_slash_changes_nothing(open_server: Opening, monkeypatc
 
 
 async def test_a_loopback_request_to_a_public_binding_gets_health_but_no_tools(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
-    async with open_server(host="0.0.0.0", allowed_hosts=["box.lan"]) as server:
+    async with open_http_server(host="0.0.0.0", allowed_hosts=["box.lan"]) as server:
         health = await server.request("GET", "/health")
         tools = await server.request(headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -105,11 +110,11 @@ async def test_a_loopback_request_to_a_public_binding_gets_health_but_no_tools(
 
 
 async def test_clients_are_referred_to_the_host_name_that_they_used(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
     metadata = "/.well-known/oauth-protected-resource/mcp"
-    async with open_server(host="0.0.0.0", allowed_hosts=["box.lan"]) as server:
+    async with open_http_server(host="0.0.0.0", allowed_hosts=["box.lan"]) as server:
         root = server.root.replace("127.0.0.1", "box.lan")
         refused = await server.request(headers={"Host": "box.lan"})
         resource = await server.request("GET", metadata, headers={"Host": "box.lan"})
@@ -119,20 +124,20 @@ async def test_clients_are_referred_to_the_host_name_that_they_used(
 
 
 async def test_health_needs_no_token_and_discloses_only_its_status(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
-    async with open_server() as server:
+    async with open_http_server() as server:
         answer = await server.request("GET", "/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 async def test_a_request_without_the_token_gets_status_401_and_the_resource_metadata(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
-    async with open_server() as server:
+    async with open_http_server() as server:
         missing = await server.request()
         wrong = await server.request(headers={"Authorization": "Bearer " + TOKEN[:-1]})
         in_the_query = await server.request(path=f"/mcp?access_token={TOKEN}")
@@ -150,10 +155,10 @@ async def test_a_request_without_the_token_gets_status_401_and_the_resource_meta
 
 
 async def test_only_a_valid_issuer_token_for_this_server_and_scope_is_accepted(
-    open_server: Opening, open_issuer: Opening, caplog: pytest.LogCaptureFixture
+    open_http_server: Opening, open_issuer: Opening, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
-    async with open_issuer() as issuer, open_server(issuer=issuer.url, scopes=("delegate",)) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url, scopes=("delegate",)) as server:
         good = issuer.token(server.url, scope="delegate other")
         tokens = {
             "good": good,
@@ -180,9 +185,9 @@ async def test_only_a_valid_issuer_token_for_this_server_and_scope_is_accepted(
     assert not any(token in caplog.text for token in tokens.values())
 
 
-async def test_token_times_tolerate_a_clock_skew_of_25_seconds(open_server: Opening, open_issuer: Opening):
+async def test_token_times_tolerate_a_clock_skew_of_25_seconds(open_http_server: Opening, open_issuer: Opening):
     now = int(time.time())
-    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url) as server:
         answers = {
             name: await server.request(headers={"Authorization": f"Bearer {issuer.token(server.url, **claims)}"})
             for name, claims in {
@@ -200,11 +205,11 @@ async def test_token_times_tolerate_a_clock_skew_of_25_seconds(open_server: Open
 
 
 async def test_a_key_verifies_every_algorithm_of_its_type_unless_the_issuer_names_one(
-    open_server: Opening, open_issuer: Opening
+    open_http_server: Opening, open_issuer: Opening
 ):
     free, bound = (rsa.generate_private_key(65537, 2048) for _ in range(2))
     public = [json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) for key in (free, bound)]
-    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url) as server:
         issuer.published = [
             {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "shared"},
             {"kty": "unheard of", "kid": "odd"},
@@ -230,11 +235,11 @@ async def test_a_key_verifies_every_algorithm_of_its_type_unless_the_issuer_name
 
 
 async def test_a_token_without_a_key_id_is_accepted_only_if_exactly_one_key_fits(
-    open_server: Opening, open_issuer: Opening
+    open_http_server: Opening, open_issuer: Opening
 ):
     other = rsa.generate_private_key(65537, 2048)
     public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(other.public_key()))
-    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url) as server:
         own = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(issuer.key.public_key()))
         issuer.published = [{**own, "kid": "one"}, {**public, "kid": "two"}, {**public, "kid": "three"}]
         claims = issuer.claims(server.url)
@@ -246,8 +251,8 @@ async def test_a_token_without_a_key_id_is_accepted_only_if_exactly_one_key_fits
 
 
 @pytest.mark.parametrize("scope", [None, 5, {"delegate": 1}, [["delegate"]], "", []])
-async def test_a_malformed_scope_claim_grants_no_access(open_server: Opening, open_issuer: Opening, scope: Any):
-    async with open_issuer() as issuer, open_server(issuer=issuer.url, scopes=("delegate",)) as server:
+async def test_a_malformed_scope_claim_grants_no_access(open_http_server: Opening, open_issuer: Opening, scope: Any):
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url, scopes=("delegate",)) as server:
         token = issuer.signed({**issuer.claims(server.url), "scope": scope})
         answer = await server.request(headers={"Authorization": f"Bearer {token}"})
 
@@ -255,26 +260,26 @@ async def test_a_malformed_scope_claim_grants_no_access(open_server: Opening, op
 
 
 async def test_an_unavailable_issuer_yields_status_503_with_retry_after_and_no_challenge(
-    open_server: Opening, open_issuer: Opening
+    open_http_server: Opening, open_issuer: Opening
 ):
     async with open_issuer() as issuer:
         pass
-    async with open_server(issuer=issuer.url) as server:
+    async with open_http_server(issuer=issuer.url) as server:
         answer = await server.request(headers={"Authorization": f"Bearer {issuer.token(server.url)}"})
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "www-authenticate" not in answer.headers
 
 
-async def test_a_body_above_8_mib_is_refused(open_server: Opening):
-    async with open_server() as server:
+async def test_a_body_above_8_mib_is_refused(open_http_server: Opening):
+    async with open_http_server() as server:
         answer = await server.request(content=b" " * (8 * 1024 * 1024 + 1))
 
     assert answer.status_code == 413
 
 
-async def test_whitespace_around_header_values_is_ignored(open_server: Opening):
-    async with open_server() as server:
+async def test_whitespace_around_header_values_is_ignored(open_http_server: Opening):
+    async with open_http_server() as server:
         host, port = server.root.removeprefix("http://").split(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
             body = json.dumps(LIST_TOOLS)
@@ -286,8 +291,8 @@ async def test_whitespace_around_header_values_is_ignored(open_server: Opening):
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_result_of_the_2026_era_is_marked_complete_and_names_the_server(open_server: Opening):
-    async with open_server() as server:
+async def test_a_result_of_the_2026_era_is_marked_complete_and_names_the_server(open_http_server: Opening):
+    async with open_http_server() as server:
         answer = await server.request()
 
     result = answer.json()["result"]
@@ -295,9 +300,9 @@ async def test_a_result_of_the_2026_era_is_marked_complete_and_names_the_server(
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "chargehand"
 
 
-async def test_a_broken_event_stream_can_be_reopened(open_server: Opening):
+async def test_a_broken_event_stream_can_be_reopened(open_http_server: Opening):
     accepting = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    async with open_server() as server, httpx2.AsyncClient(timeout=30) as http:
+    async with open_http_server() as server, httpx2.AsyncClient(timeout=30) as http:
         opened = await http.post(server.url, headers=accepting, json=INITIALIZE)
         session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
         headers = {**accepting, **session, "Last-Event-ID": "the-last-one"}

@@ -12,11 +12,11 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script, text_of
 from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference
 from mcp_http import INITIALIZE
 from rename_task import RENAME, RIGHT
+from running_server import Script, text_of
 from starlette.types import Receive, Scope, Send
 
 from chargehand.evaluation.peers.reply import Stall
@@ -38,13 +38,13 @@ async def delegate(client: Client) -> dict[str, Any]:
 
 
 async def test_a_task_is_visible_only_to_the_caller_who_started_it(
-    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+    open_http_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
 ):
     async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers, open_issuer() as issuer:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
         async with (
-            open_server(issuer=issuer.url) as server,
+            open_http_server(issuer=issuer.url) as server,
             server.client(issuer.token(server.url), era) as alice,
             server.client(issuer.token(server.url, sub="bob"), era) as bob,
         ):
@@ -73,7 +73,7 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
 
 
 async def test_a_caller_can_find_and_cancel_a_task_from_another_connection(
-    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+    open_http_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
 ):
     messages: list[str] = []
     has_started = anyio.Event()
@@ -87,7 +87,7 @@ async def test_a_caller_can_find_and_cancel_a_task_from_another_connection(
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
         async with (
-            open_server(issuer=issuer.url) as server,
+            open_http_server(issuer=issuer.url) as server,
             server.client(issuer.token(server.url)) as other_connection,
         ):
             async with server.client(issuer.token(server.url), era) as alice, anyio.create_task_group() as group:
@@ -105,12 +105,12 @@ async def test_a_caller_can_find_and_cancel_a_task_from_another_connection(
 
 
 async def test_a_rate_limited_caller_is_told_when_to_retry_and_others_are_served(
-    open_server: Opening, open_issuer: Opening, tmp_path: Path
+    open_http_server: Opening, open_issuer: Opening, tmp_path: Path
 ):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
-    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url) as server:
         async with server.client(issuer.token(server.url)) as alice:
             answers = [await alice.call_tool("route_task", {"task": RENAME}) for _ in range(3)]
             other_tool = await alice.call_tool("validate_code", {"code": "x = 1", "depth": "static"})
@@ -124,7 +124,7 @@ async def test_a_rate_limited_caller_is_told_when_to_retry_and_others_are_served
 
 
 async def test_unused_calls_accumulate_up_to_one_minutes_limit(
-    open_server: Opening, open_issuer: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, open_issuer: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     now_s = 1_000.0
     monkeypatch.setattr("chargehand.server.http.limits.time", SimpleNamespace(monotonic=lambda: now_s))
@@ -133,7 +133,7 @@ async def test_unused_calls_accumulate_up_to_one_minutes_limit(
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
     async with (
         open_issuer() as issuer,
-        open_server(issuer=issuer.url) as server,
+        open_http_server(issuer=issuer.url) as server,
         server.client(issuer.token(server.url)) as alice,
     ):
         await alice.call_tool("route_task", {"task": RENAME})
@@ -144,12 +144,14 @@ async def test_unused_calls_accumulate_up_to_one_minutes_limit(
     assert text_of(answers[2]).endswith("Call again in 30 s.")
 
 
-async def test_resuming_a_delegation_is_rate_limited_and_cancelling_one_is_not(open_server: Opening, tmp_path: Path):
+async def test_resuming_a_delegation_is_rate_limited_and_cancelling_one_is_not(
+    open_http_server: Opening, tmp_path: Path
+):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\ndelegate_generation = 2\n")
     resume, cancel = {"resume": "gone"}, {"resume": "gone", "cancel": True}
-    async with open_server() as server, server.client(None) as client:
+    async with open_http_server() as server, server.client(None) as client:
         answers = [await client.call_tool("delegate_generation", call) for call in (resume, resume, resume, cancel)]
 
     refused = ["calls per minute" in text_of(answer) for answer in answers]
@@ -169,9 +171,9 @@ async def one_delegation_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 async def test_running_delegations_count_against_the_limit_and_can_always_be_cancelled(
-    open_server: Opening, one_delegation_at_once: None
+    open_http_server: Opening, one_delegation_at_once: None
 ):
-    async with open_server() as server, server.client(None) as client:
+    async with open_http_server() as server, server.client(None) as client:
         call = partial(client.call_tool, "delegate_generation")
         started = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
         waiting = await call({"resume": started["task_id"], "wait_s": 0})
@@ -194,10 +196,10 @@ async def test_running_delegations_count_against_the_limit_and_can_always_be_can
 
 
 async def test_a_running_delegation_still_counts_when_the_table_of_limits_overflows(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
 ):
     monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 1)
-    async with open_server() as server, server.client(None) as client:
+    async with open_http_server() as server, server.client(None) as client:
         started = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
         await client.call_tool("route_task", {"task": RENAME})
         refused = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
@@ -209,11 +211,11 @@ async def test_a_running_delegation_still_counts_when_the_table_of_limits_overfl
 
 
 async def test_too_many_sessions_evict_the_callers_own_least_recently_used_one(
-    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("chargehand.server.http.sessions.MAX_SESSIONS_PER_CALLER", 2)
     version = {"MCP-Protocol-Version": "2025-11-25"}
-    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+    async with open_issuer() as issuer, open_http_server(issuer=issuer.url) as server:
 
         def headers_of(caller: str) -> dict[str, str]:
             return {**version, "Authorization": f"Bearer {issuer.token(server.url, sub=caller)}"}
@@ -236,10 +238,10 @@ async def test_too_many_sessions_evict_the_callers_own_least_recently_used_one(
 
 
 async def test_a_session_beyond_the_limit_gets_status_503_with_retry_after(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("chargehand.server.http.application.MAX_SESSIONS", 1)
-    async with open_server() as server:
+    async with open_http_server() as server:
         answers = [
             await server.request(headers={"MCP-Protocol-Version": "2025-11-25"}, content=json.dumps(INITIALIZE))
             for _ in range(2)
@@ -250,13 +252,13 @@ async def test_a_session_beyond_the_limit_gets_status_503_with_retry_after(
 
 
 async def test_calls_of_unknown_tools_do_not_reset_a_rate_limit(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 1\n")
     monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 2)
-    async with open_server() as server, server.client(None) as client:
+    async with open_http_server() as server, server.client(None) as client:
         first = await client.call_tool("route_task", {"task": RENAME})
         for number in range(5):
             with contextlib.suppress(MCPError):
@@ -268,7 +270,7 @@ async def test_calls_of_unknown_tools_do_not_reset_a_rate_limit(
 
 
 async def test_the_callers_token_is_not_sent_to_vendors_and_no_vendor_key_is_returned(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     token = "canary-of-the-caller-0123456789"
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", token)
@@ -283,7 +285,7 @@ async def test_the_callers_token_is_not_sent_to_vendors_and_no_vendor_key_is_ret
         async with serving(record_headers) as claude:
             for name, value in (peers.environment | {"ANTHROPIC_BASE_URL": claude}).items():
                 monkeypatch.setenv(name, value)
-            async with open_server() as server, server.client(token) as client:
+            async with open_http_server() as server, server.client(token) as client:
                 result = await client.call_tool("delegate_generation", {"task": RENAME, "model": "claude-haiku-5-5"})
                 read = [await client.read_resource(f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
                 returned = [part.model_dump_json() for part in (result, *read)]

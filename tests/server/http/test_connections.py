@@ -50,10 +50,10 @@ async def receive_all(stream: ByteStream) -> bytes:
 
 
 @pytest.mark.parametrize("header", ["X-One: {fill}", "X-Many: {fill}\r\n"])
-async def test_endless_headers_are_refused(open_server: Opening, header: str):
+async def test_endless_headers_are_refused(open_http_server: Opening, header: str):
     piece = header.format(fill="a" * 4_000).encode()
     async with (
-        open_server() as server,
+        open_http_server() as server,
         await open_connection(server.url, "POST /mcp HTTP/1.1\nHost: {host}\n") as stream,
     ):
         with anyio.fail_after(BOUND_S), contextlib.suppress(anyio.BrokenResourceError):
@@ -75,10 +75,10 @@ async def test_endless_headers_are_refused(open_server: Opening, header: str):
     ],
 )
 async def test_an_incomplete_request_times_out_with_status_408(
-    open_server: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
 ):
     monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
-    async with open_server() as server, await open_connection(server.url, sent) as stream:
+    async with open_http_server() as server, await open_connection(server.url, sent) as stream:
         answer = await receive_all(stream)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -115,9 +115,11 @@ async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: 
     assert [answer.text for answer in answers] == ["at last"]
 
 
-async def test_idle_connections_are_dropped_to_admit_new_clients(open_server: Opening, monkeypatch: pytest.MonkeyPatch):
+async def test_idle_connections_are_dropped_to_admit_new_clients(
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(f"{LIMITS}.MAX_CONNECTIONS", 4)
-    async with open_server() as server, contextlib.AsyncExitStack() as idle:
+    async with open_http_server() as server, contextlib.AsyncExitStack() as idle:
         streams = [await idle.enter_async_context(await open_connection(server.url)) for _ in range(10)]
         health = await server.request("GET", "/health")
         dropped = await receive_all(streams[0])

@@ -15,10 +15,10 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-from house import Script
 from mcp import Client, MCPError
 from mcp_http import HEADERS, LIST_TOOLS, tool_call
 from rename_task import RENAME, RIGHT
+from running_server import Script
 
 from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import vendors

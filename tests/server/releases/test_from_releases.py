@@ -5,8 +5,8 @@ import json
 
 import pytest
 from changed_vendors import LAST_DAY, NEWCOMER, NEXT, SONNET, services_with_prices
-from house import Connect, fenced
 from mcp import Client
+from running_server import Connect, fenced
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.vendors import KEY

@@ -1,4 +1,4 @@
-"""The house, the server's test harness: the real server with the real adapters; only the vendors are local peers."""
+"""A running server as tests see it: the real server with the real adapters; only the vendors are local peers."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -36,7 +36,7 @@ class Script:
 
 
 @dataclass
-class House:
+class RunningServer:
     """A server, its client and its vendors."""
 
     client: Client
@@ -63,8 +63,8 @@ def text_of(result: CallToolResult) -> str:
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 """The fixture `connect` of tests/server/conftest.py."""
 
-OpenHouse = Callable[..., AbstractAsyncContextManager[House]]
-"""The fixture `open_house` of tests/server/conftest.py."""
+OpenServer = Callable[..., AbstractAsyncContextManager[RunningServer]]
+"""The fixture `open_server` of tests/server/conftest.py."""
 
 
 def fenced(code: str, language: str = "python") -> str:
