@@ -135,6 +135,31 @@ async def test_cancelled_callers_do_not_block_other_callers(ledger: Ledger):
     assert await ledger.identity()
 
 
+async def test_a_read_whose_caller_was_cancelled_while_waiting_is_not_run(traced):
+    ledger, statements = traced
+    query = "SELECT 'given up'"
+    async with anyio.create_task_group() as group:
+        group.start_soon(ledger.record_decision, decision(0))
+        group.start_soon(ledger.record_decision, decision(1))
+        async with anyio.create_task_group() as impatient:
+            impatient.start_soon(ledger.rows, query)
+            await anyio.lowlevel.checkpoint()
+            impatient.cancel_scope.cancel()
+
+    assert decisions_on_disk(ledger) == {"d0", "d1"}
+    assert query not in statements
+
+
+async def test_concurrent_reads_share_one_hop_to_the_thread(traced):
+    ledger, statements = traced
+    async with anyio.create_task_group() as group:
+        for _ in range(CALLERS):
+            group.start_soon(ledger.rows, "SELECT 1")
+
+    assert statements.count("SELECT 1") == CALLERS
+    assert statements.count("PRAGMA data_version") == 2  # once for the first reader, once for all the others
+
+
 async def test_writes_are_completed_although_their_callers_are_cancelled(ledger: Ledger):
     async with anyio.create_task_group() as group:
         for number in range(CALLERS):
@@ -179,3 +204,12 @@ async def test_refresh_reports_a_change_after_a_task_is_written_but_not_after_a_
 
     assert second == first
     assert await ledger.refresh() != second
+
+
+async def test_refresh_reports_no_change_after_a_write_that_was_refused(ledger: Ledger):
+    await delegate(ledger, "t")
+    before = await ledger.refresh()
+    with pytest.raises(BudgetExceeded):
+        await ledger.reserve(attempt("t", reserved_usd=9.0), daily_cap_usd=5.0)
+
+    assert await ledger.refresh() == before
