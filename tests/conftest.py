@@ -17,6 +17,8 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+collect_ignore = ["live"]  # asks real vendors, so it is run only by its name: `uv run pytest tests/live`
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

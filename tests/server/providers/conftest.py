@@ -1,12 +1,13 @@
-"""Peers with the facts that the vendors state, the adapters connected to them, and an observer that records."""
+"""Peers with the facts that the vendors state, and the adapters connected to them."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from open_peer import OpenAICompatiblePeer, OpenModel
+from recorder import Recorder
 
 from chargehand.evaluation.peers.anthropic import AnthropicPeer
 from chargehand.evaluation.peers.anthropic_request import ClaudeModel
@@ -19,7 +20,7 @@ from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.model import ModelProfile
 from chargehand.profiles.vocabulary import ProviderName
 from chargehand.server.providers.registry import LOADERS, VendorSettings
-from chargehand.tools.provider import GenerationRequest, Progress, Provider, Thinking, Turn
+from chargehand.tools.provider import GenerationRequest, Provider, Thinking, Turn
 
 KEY = "sk-test-0123456789abcdef"
 PROMPT = "Write a function that reverses the words of a very particular sentence."
@@ -45,29 +46,6 @@ OLLAMA_MODELS = (
     OllamaModel("qwen2.5-coder:32b", context_tokens=32_768, family="qwen2"),
     OllamaModel("qwen3:14b", capabilities=("completion", "thinking"), remote_host="https://ollama.example"),
 )
-
-
-@dataclass
-class Recorder:
-    """An observer that records progress and requests."""
-
-    progress: list[Progress] = field(default_factory=list)
-    requests: list[tuple[str, int]] = field(default_factory=list)
-    on_progress: Callable[[Progress], None] | None = None
-
-    def progressed(self, progress: Progress) -> None:
-        self.progress.append(progress)
-        if self.on_progress is not None:
-            self.on_progress(progress)
-
-    def sent(self, host: str, bytes_sent: int) -> None:
-        self.requests.append((host, bytes_sent))
-
-    @property
-    def phases(self) -> list[str]:
-        """The phases in order, each once."""
-        names = [progress.phase for progress in self.progress]
-        return [name for position, name in enumerate(names) if position == 0 or names[position - 1] != name]
 
 
 @dataclass
