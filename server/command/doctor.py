@@ -52,8 +52,8 @@ class Line:
 @dataclass(frozen=True)
 class Diagnosis:
     lines: tuple[Line, ...]
-    can_generate: bool
-    """Whether any model is available."""
+    can_generate: bool | None
+    """Whether any model is available. None: unknown, because a host's server runs at an address."""
 
 
 async def doctor(*, as_json: bool) -> int:
@@ -64,21 +64,24 @@ async def doctor(*, as_json: bool) -> int:
             diagnosis = await examine(services, chroma_server(settings, services.ledger))
     except USER_FIXABLE as error:
         return print_error(error)
-    _show(diagnosis, as_json=as_json)
-    return 0 if diagnosis.can_generate else 1
+    return _show(diagnosis, as_json=as_json)
 
 
 async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int:
-    """Print the diagnosis for a host's server. Returns 0, or 1 if it would not start or no model is available."""
+    """Print the diagnosis for a host's server.
+
+    Returns 0, or 1 if it would not start, does not answer at its address, or no model is available.
+    """
     try:
         found = await examine_host(host, file or host.file())
     except USER_FIXABLE as error:
         return print_error(error)
     lines = [Line(f.what, "ok" if f.is_ok else "broken", f.text) for f in found.findings]
     lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
+    if found.diagnosis is None and all(f.is_ok for f in found.findings):
+        return _show(Diagnosis(tuple(lines), can_generate=None), as_json=as_json)
     diagnosis = Diagnosis(tuple(lines), can_generate=bool((found.diagnosis or {}).get("can_generate")))
-    _show(diagnosis, as_json=as_json)
-    return 0 if diagnosis.can_generate else 1
+    return _show(diagnosis, as_json=as_json)
 
 
 async def examine(services: Services, chroma: ChromaServer | None = None) -> Diagnosis:
@@ -110,17 +113,20 @@ async def examine(services: Services, chroma: ChromaServer | None = None) -> Dia
     return Diagnosis(tuple(lines), can_generate=usable)
 
 
-def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
+def _show(diagnosis: Diagnosis, *, as_json: bool) -> int:
+    """Print the diagnosis. Returns 1 if no model can be asked, else 0."""
+    code = 1 if diagnosis.can_generate is False else 0
     if as_json:
         print_json(asdict(diagnosis))
-        return
+        return code
     table = Table("", "", "", show_header=False)
     for line in diagnosis.lines:
         table.add_row(line.what, f"[{_COLOURS[line.health]}]{line.health}[/]", escape(line.finding))
     console = Console()
     console.print(table)
-    if not diagnosis.can_generate:
+    if code != 0:
         console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
+    return code
 
 
 def _can_be_asked(services: Services, model: str, availability: Mapping[str, Availability], access: Access) -> bool:

@@ -63,6 +63,9 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
         text = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
         return HostExamination((HostFinding("entry", is_ok=False, text=text),), None)
     if (address := address_in(entry)) is not None:
+        if not urllib.parse.urlsplit(address).hostname:
+            text = f'"url" in {file} is not an address such as http://127.0.0.1:8765/mcp'
+            return HostExamination((HostFinding("url", is_ok=False, text=text),), None)
         return HostExamination((HostFinding("entry", is_ok=True, text=str(file)), await _health(address)), None)
     given: object = entry.get("env") or {}
     arguments: object = entry.get("args") or []
