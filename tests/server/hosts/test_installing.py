@@ -46,11 +46,57 @@ def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_pat
     assert (installed["command"], *installed["args"]) == own_command()
     assert os.access(installed["command"], os.X_OK)
     assert Path(installed["command"]).is_absolute()
+    assert Path(installed["command"]).name == "chargehand"
     assert installed["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
     assert installed["env"]["OLLAMA_HOST"] == "http://box:1"
     assert {name: installed[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
     assert json.loads(file.read_text()), "a file that we make is strict JSON"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [
+        ("claude-desktop", ".config/Claude/claude_desktop_config.json"),
+        ("claude-code", ".claude.json"),
+        ("cursor", ".cursor/mcp.json"),
+        ("vscode", ".config/Code/User/mcp.json"),
+        ("zed", ".config/zed/settings.json"),
+    ],
+)
+def test_without_config_the_hosts_own_file_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, place: str
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("sys.platform", "linux")
+    file = tmp_path / "home" / place
+    file.parent.mkdir(parents=True)
+
+    assert run("install", host) == 0
+
+    assert entry(file, host)["env"]
+    assert run("uninstall", host) == 0
+    assert "chargehand" not in file.read_text()
+
+
+def test_uninstalling_from_a_missing_file_changes_nothing(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("uninstall", "cursor", "--config", file) == 0
+
+    assert not file.exists()
+    assert "chargehand is not configured there" in capsys.readouterr().out
+
+
+def test_a_list_of_inputs_that_is_not_an_array_is_left_unchanged(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    written = '{"inputs": {}, "servers": {}}'
+    file.write_text(written)
+
+    assert run("install", "vscode", "--config", file) == 1
+
+    assert file.read_text() == written
+    assert f"{file}: inputs is not an array, so nothing can be added to it" in capsys.readouterr().err
 
 
 def test_install_and_uninstall_keep_foreign_content_and_make_a_backup(file: Path):

@@ -119,6 +119,7 @@ def test_no_comment_is_lost_at_any_position(original: dict[str, object], comment
         ("[1, 2", "line 1, column 6: a comma or ] is missing"),
         ("{} x", "line 1, column 4: there is text after the end"),
         ("{'a': 1}", "line 1, column 2: a string in double quotes is missing"),
+        ('{"a": "\\x"}', "line 1, column 7: a string contains an unknown escape"),
     ],
 )
 def test_invalid_json_is_reported_with_line_and_column(text: str, position: str):

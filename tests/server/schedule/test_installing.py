@@ -54,11 +54,13 @@ def test_only_write_writes_units_without_keys_and_prints_how_to_enable_them(
     monkeypatch.setattr("sys.platform", "linux")
 
     options = ("--day", "sat", "--time", "5:00", "--models", "haiku", "local", "--budget-usd", "0.25", "--repeat", "2")
+    options += ("--kinds", "tests", "--batch", "--html", "page.html")
     assert main(["evaluate", "--install-schedule", "--only-write", *options]) == 0
 
     service = (units / "chargehand-evaluate.service").read_text()
-    expected = (*own_command(), "evaluate", "--scheduled", str(home), "--models", "haiku", "local")
-    assert " ".join(f'"{word}"' for word in (*expected, "--budget-usd", "0.25", "--repeat", "2")) in service
+    expected = (*own_command(), "evaluate", "--scheduled", str(home), "--models", "haiku", "local", "--kinds", "tests")
+    expected += ("--budget-usd", "0.25", "--repeat", "2", "--batch", "--html", str(Path("page.html").absolute()))
+    assert "ExecStart=" + " ".join(f'"{word}"' for word in expected) + "\n" in service
     assert "OnCalendar=Sat..Sun *-*-* 05:00:00" in (units / "chargehand-evaluate.timer").read_text()
     written = {**files_below(units), **files_below(home)}
     assert not any(KEY.encode() in content for content in written.values())
@@ -106,6 +108,105 @@ def test_without_a_scheduler_the_files_are_kept_and_the_command_is_printed(
     assert "Not enabled: no bus" in printed
     assert "systemctl --user enable --now chargehand-evaluate.timer" in printed
     assert (units / "chargehand-evaluate.timer").exists()
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only program on the PATH: it writes its arguments to a file beside it, and succeeds."""
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$*" >> "$0.log"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setattr("sys.platform", "linux")
+    return program
+
+
+def test_the_commands_enable_and_disable_the_timer_in_systemd(
+    units: Path, home: Path, systemctl: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["evaluate", "--install-schedule", "--day", "sunday"]) == 0
+    installed = capsys.readouterr().out
+    assert main(["evaluate", "--uninstall-schedule"]) == 0
+    uninstalled = capsys.readouterr().out
+    assert main(["evaluate", "--uninstall-schedule"]) == 0
+
+    assert "Enabled in systemd." in installed
+    assert "When: Sundays at 03:30. On battery" in installed
+    assert f"{units / 'chargehand-evaluate.timer'}: removed" in uninstalled
+    assert f"Nothing to remove: {home} has no schedule." in capsys.readouterr().out
+    assert Path(f"{systemctl}.log").read_text().splitlines() == [
+        "--user daemon-reload",
+        "--user enable --now chargehand-evaluate.timer",
+        "--user disable --now chargehand-evaluate.timer",
+        "--user daemon-reload",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("#!/bin/sh\necho no bus >&2\nexit 1\n", "no bus"),
+        ("#!/bin/sh\nexit 4\n", "systemctl ended with exit code 4"),
+        (None, "systemctl: [Errno 2]"),
+    ],
+)
+def test_a_scheduler_that_fails_is_quoted_when_installing_and_once_when_uninstalling(
+    units: Path, home: Path, systemctl: Path, capsys: pytest.CaptureFixture[str], script: str | None, problem: str
+):
+    if script is None:
+        systemctl.unlink()
+    else:
+        systemctl.write_text(script)
+
+    assert main(["evaluate", "--install-schedule"]) == 3
+    installed = capsys.readouterr().out
+    assert main(["evaluate", "--uninstall-schedule"]) == 0
+
+    assert f"Not enabled: {problem}" in installed
+    assert capsys.readouterr().out.count(f"systemd could not be updated: {problem}") == 1
+    assert files_below(units) == {}
+
+
+@pytest.mark.parametrize("option", ["--install-schedule", "--uninstall-schedule"])
+def test_a_damaged_record_of_the_schedule_is_refused_with_its_path(
+    units: Path, home: Path, capsys: pytest.CaptureFixture[str], option: str, systemctl: Path
+):
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
+    before = files_below(units)
+    for damaged in ("{", "[]"):
+        (home / "schedule.json").write_text(damaged)
+
+        assert main(["evaluate", option]) == 1
+
+        assert f"{home / 'schedule.json'}: it is not a record of a schedule" in "".join(
+            capsys.readouterr().err.splitlines()
+        )
+    assert files_below(units) == before
+
+
+def test_a_unit_that_is_a_broken_link_is_left_unchanged(units: Path, home: Path, tmp_path: Path):
+    units.mkdir(parents=True)
+    (units / "chargehand-evaluate.timer").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(CallerError, match="it is a broken link"):
+        install_schedule(weekly(home), run=Scheduler(), platform="linux")
+
+    assert (units / "chargehand-evaluate.timer").is_symlink()
+    assert not (home / "schedule.json").exists()
+
+
+def test_a_schedule_env_that_is_missing_or_not_utf_8_does_not_stop_an_uninstall(units: Path, home: Path, capsys):
+    for content in (None, b"KEY=\xff"):
+        install_schedule(weekly(home), run=Scheduler(), platform="linux")
+        (home / "schedule.env").unlink()
+        if content is not None:
+            (home / "schedule.env").write_bytes(content)
+
+        assert uninstall_schedule(home, run=Scheduler(), platform="linux") == 0
+
+        assert ("you added something to it" in capsys.readouterr().out) is (content is not None)
+        assert (home / "schedule.env").exists() is (content is not None)
 
 
 def test_a_foreign_unit_file_is_not_overwritten_and_nothing_else_is_written(units: Path, home: Path):
