@@ -1,6 +1,6 @@
 """One attempt at a task: a request, the code in its answer, and the checks of that code."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -11,7 +11,7 @@ from ..asking.request import Requester, RequestResult, RequestTerms
 from ..checking.result import CheckResult
 from ..editing.answer import Answer, read_answer
 from ..editing.prompt import Prompt
-from ..provider import Thinking
+from ..provider import RateLimited, Thinking
 from ..routing.candidates import Candidate
 from ..routing.deciding import Job
 from ..routing.plan import Step
@@ -138,6 +138,15 @@ class Attempts:
     @property
     def spent_usd(self) -> float:
         return sum(attempt.cost_usd for attempt in self.made)
+
+    def last_of_each(self) -> Collection[Attempt]:
+        """The last attempt of each model."""
+        return {attempt.candidate.profile.id: attempt for attempt in self.made}.values()
+
+    @property
+    def last_not_rate_limited(self) -> Attempt | None:
+        """The last attempt that was not rate-limited."""
+        return next((t for t in reversed(self.made) if not isinstance(t.request.error, RateLimited)), None)
 
     async def make(self, candidate: Candidate, prompt: Prompt, limits: AttemptLimits, *, is_repair: bool) -> Attempt:
         """Make one attempt; it is recorded in the ledger and in `made` however it ends.

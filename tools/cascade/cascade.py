@@ -23,6 +23,7 @@ from ..routing.plan import Step
 from ..routing.prediction import predict_outlay
 from .attempt import Attempt, AttemptLimits, Attempts
 from .contract import Contract
+from .exclusions import Exclusions
 from .options import Options
 from .receipt import Status
 from .remarks import remarks_on
@@ -41,10 +42,12 @@ class Cascade:
     notify: Callable[[str, Candidate, float | None], None]
     """Called with `asking` or `repairing` as an attempt begins, or with `waiting`; and with the expected seconds."""
     notes: list[str] = field(default_factory=list[str])
+    exclusions: Exclusions = field(init=False)
     options: Options = field(init=False)
 
     def __post_init__(self, local_only: bool) -> None:
-        self.options = Options(self.decision, self.contract, self.attempts, local_only)
+        self.exclusions = Exclusions(self.decision, self.attempts, local_only)
+        self.options = Options(self.decision, self.contract, self.attempts, self.exclusions)
 
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
@@ -61,10 +64,10 @@ class Cascade:
                 continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
-                self.options.too_expensive.update(self.options.as_expensive_as(step))
+                self.exclusions.add_as_expensive_as(step)
             except NoTime as error:
                 self.notes.append(str(error))
-                self.options.too_slow.append(step.model)
+                self.exclusions.too_slow.append(step.model)
             else:
                 self._note(attempt)
                 if (status := self._ended_by(attempt)) is not None:
@@ -94,14 +97,14 @@ class Cascade:
         made = self.attempts.made
         if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in made):
             return "unverified"
-        if self.options.too_expensive:
+        if self.exclusions.too_expensive:
             return "over_budget"
-        return "refused" if self.options.local_only and not made and not self.options.too_slow else "failed"
+        return "refused" if self.exclusions.local_only and not made and not self.exclusions.too_slow else "failed"
 
     def _why_local_only(self, attempt: Attempt) -> str | None:
         """Why the output of its checks keeps the task on this machine. None: it does not, or it stays already."""
         privacy = self.attempts.requester.services.rules.privacy
-        if self.options.local_only or privacy.replaces_secrets or attempt.first_failure is None:
+        if self.exclusions.local_only or privacy.replaces_secrets or attempt.first_failure is None:
             return None
         secret = next(iter(privacy.secrets.find(attempt.first_failure)), None)
         if secret is None and holds_placeholder(attempt.first_failure):
@@ -113,7 +116,7 @@ class Cascade:
     async def _continue_locally(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; returns its next step there, or None."""
         await keep_local(self.attempts.requester.services.ledger, self.attempts.requester.task_id)
-        self.options.local_only = True
+        self.exclusions.local_only = True
         step = self._next(seconds)
         if step is None:
             self.notes.append(f"No model on this machine can continue with it. {HOW_TO_LEAVE}")
@@ -121,7 +124,7 @@ class Cascade:
 
     def _prompt(self, step: Step) -> Prompt:
         draft = self._draft(self.decision.candidate(step.model))
-        last = self.options.last_not_rate_limited
+        last = self.attempts.last_not_rate_limited
         return self._repair_prompt(draft, last) if step.is_repair and last is not None else draft
 
     def _draft(self, candidate: Candidate) -> Prompt:
@@ -158,13 +161,13 @@ class Cascade:
         candidate, job = self.decision.candidate(step.model), self.attempts.job
         predicted = predict_outlay(candidate, job.complexity.score, is_repair=step.is_repair)
         # A model that was too slow is asked again only because there is no other.
-        is_optional = not predicted.is_guess and step.model not in self.options.too_slow
+        is_optional = not predicted.is_guess and step.model not in self.exclusions.too_slow
         self.notify("repairing" if step.is_repair else "asking", candidate, predicted.seconds)
         limits = AttemptLimits(
             seconds=seconds,
             needed_seconds=predicted.seconds if is_optional else None,
             left_usd=self.options.left_usd,
-            local_only=self.options.local_only,
+            local_only=self.exclusions.local_only,
         )
         return await self.attempts.make(candidate, self._prompt(step), limits, is_repair=step.is_repair)
 
@@ -192,7 +195,7 @@ class Cascade:
 
     async def _wait_out_rate_limit(self, seconds: float) -> Step | None:
         """Wait out a short rate limit; returns the step to retry. None: there is none, or another model is left."""
-        waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self.options.last_of_each()}
+        waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self.attempts.last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
         limits = self.options.limits(seconds)
         if not brief or self.options.used_up(seconds) is not None:
@@ -213,7 +216,7 @@ class Cascade:
             self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
         if any(candidate.is_only_too_expensive for candidate in self.decision.candidates):
             return "over_budget"
-        if self.options.local_only:
+        if self.exclusions.local_only:
             self.notes.append(self.contract.remedy or "")
             return "refused"
         return "failed"

@@ -36,7 +36,7 @@ def why_it_stops(options: Options, limits: PlanLimits) -> str:
 
 
 def _left_out_as_too_expensive(options: Options, model: str, why: str | None) -> str:
-    options.too_expensive.add(model)
+    options.exclusions.too_expensive.add(model)
     return f"{model}: not asked: {why}. Raise it to have it asked."
 
 
@@ -57,7 +57,7 @@ def _limit(options: Options, limits: PlanLimits) -> str:
 
 def _only_too_expensive(options: Options) -> Candidate | None:
     """A model whose cost is the only obstacle."""
-    out = options.left_out()
+    out = options.exclusions.models()
     candidates = (c for c in options.decision.planner.candidates if c.is_only_too_expensive and c.profile.id not in out)
     return next(candidates, None)
 
@@ -67,7 +67,7 @@ def _why_it_ends(options: Options) -> str:
     if options.contract.model is not None:
         return f'model="{options.contract.model}" was named, so no other is asked.'
     tried = {attempt.candidate.profile.id for attempt in options.attempts.made}
-    out = {*tried, *options.left_out()}
+    out = {*tried, *options.exclusions.models()}
     rest = next((c.profile.id for c in options.decision.candidates if c.is_usable and c.profile.id not in out), None)
     if rest is not None:
         return f'of each role one model is asked. model="{rest}" asks another.'
