@@ -137,6 +137,19 @@ class Circumstances:
     has_user_feedback: bool = False
     """Whether the user reports outcomes of answers on which nothing was executed."""
 
+    def availability_of(self, profile: ModelProfile) -> Availability:
+        return self.availability.get(profile.id) or Availability(
+            is_reachable=False,
+            is_local=False,
+            host="",
+            why_not=f"no adapter for provider {profile.provider} in this version",
+        )
+
+    def overruns_of(self, profile: ModelProfile) -> tuple[Overrun, ...]:
+        """The requests that a self-hosted model of unknown pace could not answer in time; of others none count."""
+        counts = profile.price is None and profile.id not in self.pace
+        return self.overruns.get(profile.id, ()) if counts else ()
+
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
     """The wanted role, then those above it on the ladder, then those below, nearest first.
@@ -180,19 +193,11 @@ def judge(
     profile: ModelProfile, role: Role, complexity: float, constraints: Constraints, circumstances: Circumstances
 ) -> Candidate:
     """The profile as a candidate, with its expected results and its obstacles."""
-    availability = circumstances.availability.get(profile.id) or Availability(
-        is_reachable=False,
-        is_local=False,
-        host="",
-        why_not=f"no adapter for provider {profile.provider} in this version",
-    )
-    pace = circumstances.pace.get(profile.id)
-    is_unmeasured = pace is None and profile.price is None
-    overruns = circumstances.overruns.get(profile.id, ()) if is_unmeasured else ()
+    availability, pace = circumstances.availability_of(profile), circumstances.pace.get(profile.id)
+    overruns = circumstances.overruns_of(profile)
     output_tokens = expected_output_tokens(complexity, thinking=should_think(profile, complexity))
     prompt_tokens = constraints.prompt_tokens_in(availability.window_of(profile), output_tokens)
     belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
-    is_estimated = belief is None and (ability is None or ability.is_estimated)
     expected = expect(
         profile,
         complexity=complexity,
@@ -204,6 +209,7 @@ def judge(
         is_cold=availability.is_loaded is False,
         chance=circumstances.chances.get(profile.id),
     )
+    is_estimated = belief is None and (ability is None or ability.is_estimated)
     return Candidate(
         role=role,
         profile=profile,
@@ -245,31 +251,38 @@ def _obstacles(
     today: dt.date,
 ) -> Iterator[Obstacle]:
     if not profile.is_offered_on(today):
-        lifecycle = profile.lifecycle
-        since = f" since {lifecycle.retires_on}" if lifecycle.retires_on else ""
-        instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
-        yield Obstacle("retired", f"retired{since}{instead}")
+        yield _retired(profile)
     if constraints.local_only and not availability.is_local:
         yield Obstacle("not_local", "not local: what it is sent would leave the machine")
     if not availability.is_reachable:
         yield Obstacle("unreachable", availability.why_not or "not reachable")
     window = availability.window_of(profile)
     prompt_tokens = constraints.prompt_tokens_in(window, expected.output_tokens)
-    needed = prompt_tokens + expected.output_tokens
-    if window is not None and window < needed:
-        packed = (
-            ", with the context files cut to what the task needs" if prompt_tokens < constraints.prompt_tokens else ""
-        )
-        yield Obstacle(
-            "too_long",
-            f"prompt and answer take about {needed:,} tokens ({prompt_tokens:,} of them the prompt{packed}),"
-            f" its window holds {window:,}",
+    if window is not None and window < prompt_tokens + expected.output_tokens:
+        yield _too_long(
+            window, prompt_tokens, expected.output_tokens, is_packed=prompt_tokens < constraints.prompt_tokens
         )
     if constraints.usd is not None and expected.cost_usd > constraints.usd:
         yield _cost_obstacle(expected.cost_usd, constraints)
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
         text = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
         yield Obstacle("too_slow", text)
+
+
+def _retired(profile: ModelProfile) -> Obstacle:
+    lifecycle = profile.lifecycle
+    since = f" since {lifecycle.retires_on}" if lifecycle.retires_on else ""
+    instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
+    return Obstacle("retired", f"retired{since}{instead}")
+
+
+def _too_long(window_tokens: int, prompt_tokens: int, output_tokens: int, *, is_packed: bool) -> Obstacle:
+    packed = ", with the context files cut to what the task needs" if is_packed else ""
+    return Obstacle(
+        "too_long",
+        f"prompt and answer take about {prompt_tokens + output_tokens:,} tokens ({prompt_tokens:,} of them the"
+        f" prompt{packed}), its window holds {window_tokens:,}",
+    )
 
 
 def _cost_obstacle(cost_usd: float, constraints: Constraints) -> Obstacle:
