@@ -182,42 +182,19 @@ async def forget_tasks(
     as_json: bool,
 ) -> int:
     selection = Selection(tuple(task_ids), project, everything)
+    forgotten: Forgotten | None = None
     try:
         async with open_services() as services:
-            found = await find_forgettable(services.ledger, selection)
-            if unknown := set(task_ids) - set(found):
-                raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
-            if running := await owned(services.ledger, found):
-                # Files and a receipt that it has yet to write would reappear.
-                raise BadArgument(
-                    f"forget: still running: {', '.join(running)}. Wait until that has ended, or cancel it. Nothing was"
-                    " forgotten."
-                )
+            found = await _forgettable(services, selection)
             question = (
                 f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, permanently? Their cost stays in"
                 " the books. Backups of earlier versions of the ledger are deleted too."
             )
-            if not (found or everything) or not _agrees(question, yes=yes):
-                if as_json:
-                    print_json(asdict(Forgotten(0, (), is_scrubbed=True)))
-                else:
-                    _say("Nothing was forgotten.")
-                return 0
-            with _progress("forgetting", as_json) as tell:
-                forgotten = await forget(services.ledger, selection, tell)
-                await shrink(services.ledger, went=forgotten.tasks)
-            await anyio.to_thread.run_sync(services.journals.forget, None if everything else found)
-            await _drop_idle_indexes(services)
+            if (found or everything) and _agrees(question, yes=yes):
+                forgotten = await _forget(services, selection, found, as_json=as_json)
     except _USER_FIXABLE as error:
         return print_error(error)
-    if as_json:
-        print_json(asdict(forgotten))
-        return 0
-    _say(f"{_tasks(forgotten.tasks)} forgotten. Running servers remove the vectors before their next answer.")
-    if forgotten.backups:
-        _say(f"Removed, because they contained them: {', '.join(forgotten.backups)}.")
-    if not forgotten.is_scrubbed:
-        _say("Another process was reading: traces remain in the ledger's log until the last Chargehand process ends.")
+    _show_forgotten(forgotten, as_json=as_json)
     return 0
 
 
@@ -267,6 +244,44 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             f"Recently, checks caught {missed.failed:,} wrong answers and passed {missed.rejected:,} that you rejected:"
             f" plans expect {missed.share:.0%} of wrong answers to pass."
         )
+
+
+async def _forgettable(services: Services, selection: Selection) -> Sequence[str]:
+    """Ids of the selected tasks. Raises BadArgument if one does not exist, or still runs."""
+    found = await find_forgettable(services.ledger, selection)
+    if unknown := set(selection.task_ids) - set(found):
+        raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
+    if running := await owned(services.ledger, found):
+        # Files and a receipt that it has yet to write would reappear.
+        raise BadArgument(
+            f"forget: still running: {', '.join(running)}. Wait until that has ended, or cancel it. Nothing was"
+            " forgotten."
+        )
+    return found
+
+
+async def _forget(services: Services, selection: Selection, found: Sequence[str], *, as_json: bool) -> Forgotten:
+    with _progress("forgetting", as_json) as tell:
+        forgotten = await forget(services.ledger, selection, tell)
+        await shrink(services.ledger, went=forgotten.tasks)
+    await anyio.to_thread.run_sync(services.journals.forget, None if selection.everything else found)
+    await _drop_idle_indexes(services)
+    return forgotten
+
+
+def _show_forgotten(forgotten: Forgotten | None, *, as_json: bool) -> None:
+    """forgotten: None if the user did not agree, or no task was selected."""
+    if as_json:
+        print_json(asdict(forgotten or Forgotten(0, (), is_scrubbed=True)))
+        return
+    if forgotten is None:
+        _say("Nothing was forgotten.")
+        return
+    _say(f"{_tasks(forgotten.tasks)} forgotten. Running servers remove the vectors before their next answer.")
+    if forgotten.backups:
+        _say(f"Removed, because they contained them: {', '.join(forgotten.backups)}.")
+    if not forgotten.is_scrubbed:
+        _say("Another process was reading: traces remain in the ledger's log until the last Chargehand process ends.")
 
 
 def _is_standard_output(path: Path) -> bool:
