@@ -451,6 +451,33 @@ async def test_the_access_problem_of_a_foreign_server_names_the_base_url_variabl
     assert "_BASE_URL" in problem
 
 
+async def _busy(_: Request) -> Response:
+    return Response('{"error": {"type": "rate_limit_error", "message": "slow down"}}', 429)
+
+
+async def _silent(_: Request) -> Response:
+    await anyio.sleep_forever()
+    return Response()
+
+
+@keyed_vendor
+@pytest.mark.parametrize(("endpoint", "expected"), [(_busy, None), (_silent, "does not answer at http://127.0.0.1:")])
+async def test_a_busy_vendor_grants_access_and_a_silent_one_is_named_with_its_address(
+    monkeypatch: pytest.MonkeyPatch, vendor, key, endpoint, expected: str | None
+):
+    # Patched, because waiting for the real timeout takes seconds.
+    monkeypatch.setattr("chargehand.server.providers.account.ACCESS_TIMEOUT_S", 60 if expected is None else 0.05)
+    async with serving(Starlette(routes=[Route("/{rest:path}", endpoint)])) as url:
+        settings = VendorSettings(
+            anthropic_api_key=key, anthropic_base_url=url, cerebras_api_key=key, cerebras_base_url=url
+        )
+        provider = LOADERS["anthropic" if vendor == "claude" else vendor](settings)
+        problem = await provider.check_access()
+        await provider.aclose()
+
+    assert problem is None if expected is None else expected in problem
+
+
 @every_vendor
 async def test_a_redirect_is_not_followed(open_vendor, make_request, vendor, observer):
     journal = RequestJournal()

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.egress import Gate
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (
     ContextTooLong,
@@ -48,6 +49,40 @@ async def test_an_unreachable_ollama_is_reported_as_unavailable_without_an_error
     assert not known[profile.id].is_reachable
     assert "ollama serve" in known[profile.id].why_not
     assert known[profile.id].is_local
+
+
+async def test_installed_models_without_a_profile_are_named_if_no_other_is_installed(local, catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    others = [OllamaModel(f"other:{number}b") for number in range(1, 5)]
+    embedder = OllamaModel("an-embedder:latest", capabilities=("embedding",))
+
+    async with local(lambda _: REPLY, [embedder, *others[:3]]) as (_, provider):
+        three = (await provider.availability([profile]))[profile.id]
+    async with local(lambda _: REPLY, [embedder, *others]) as (_, provider):
+        four = (await provider.availability([profile]))[profile.id]
+
+    assert (three.is_reachable, three.is_set_up) == (False, True)
+    assert "which has other:1b, other:2b, other:3b. `chargehand profiles update --from-releases`" in three.why_not
+    assert "which has other:1b, other:2b, other:3b and 1 more. " in four.why_not
+
+
+async def test_an_ollama_on_another_machine_is_not_contacted_by_what_stays_on_this_one(catalogue, clock):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    elsewhere = "http://192.0.2.1:11434"  # TEST-NET-1: a connection to it would time out
+    by_call = LOADERS["ollama"](VendorSettings(ollama_host=elsewhere, clock=clock))
+    gate = Gate(frozenset(), local_only=True)
+    by_setting = LOADERS["ollama"](VendorSettings(ollama_host=elsewhere, clock=clock, gate=gate))
+
+    with anyio.fail_after(0.5):
+        known = [await by_call.availability([profile], local_only=True), await by_setting.availability([profile])]
+        problem = await by_setting.check_access()
+        with pytest.raises(NotLocal):
+            await by_setting.loaded()
+
+    for availability in (facts[profile.id] for facts in known):
+        assert (availability.is_reachable, availability.is_local) == (False, False)
+        assert "may not leave the machine, and what 192.0.2.1 is sent does" in availability.why_not
+    assert problem is None
 
 
 async def test_concurrent_availability_checks_share_one_listing_until_it_is_stale(local, catalogue, clock):

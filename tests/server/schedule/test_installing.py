@@ -278,6 +278,8 @@ def test_a_partly_written_schedule_can_be_uninstalled_and_reinstalled(units: Pat
     [
         (("--day", "monday"), "--day goes with --install-schedule"),
         (("--install-schedule", "--seed", "3"), "--seed cannot go with a schedule"),
+        (("--uninstall-schedule", "--json"), "--json cannot go with a schedule"),
+        (("--uninstall-schedule", "--only-write"), "--only-write goes with --install-schedule"),
         (("--scheduled", "--resume"), "--resume cannot go with a schedule"),
     ],
 )

@@ -250,8 +250,9 @@ async def record_manual_evaluation(arguments: EvaluateArguments, *, is_finished:
         EvaluateArguments(models=(HAIKU,), kinds=(KIND,), budget_usd=0.5),
         EvaluateArguments(models=(LOCAL,), kinds=(KIND,), budget_usd=4),
         EvaluateArguments(models=(LOCAL,), budget_usd=0.5),
+        EvaluateArguments(models=(LOCAL,), kinds=(KIND,), repeat=2, budget_usd=0.5),
     ],
-    ids=["other models", "more money", "other tasks"],
+    ids=["other models", "more money", "other tasks", "more repetitions"],
 )
 async def test_a_manual_evaluation_with_other_terms_is_not_continued(
     monkeypatch: pytest.MonkeyPatch, evaluations: list[EvaluateArguments], other: EvaluateArguments
