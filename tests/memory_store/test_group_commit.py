@@ -1,6 +1,7 @@
 """Group commit: concurrent writers share one commit, and each of them learns the result of its own write."""
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -118,6 +119,55 @@ async def test_a_failed_commit_is_reported_to_its_writers_and_not_to_readers(tmp
     assert [row is not None for row in rows_read] == [True]
     await ledger.record_decision(decision(0))  # the next write succeeds
     assert decisions_on_disk(ledger) == {"d0"}
+    await ledger.aclose()
+
+
+async def test_a_write_for_which_sqlite_rolls_back_everything_fails_for_its_whole_group(ledger: Ledger):
+    failed: list[int] = []
+
+    def fill_the_disk(db: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")  # as SQLite itself does on some full disks
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def decide(number: int) -> None:
+        try:
+            await (ledger.write(fill_the_disk) if number == 2 else ledger.record_decision(decision(number)))
+        except LedgerUnusable:
+            failed.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(decide, number)
+
+    assert sorted(failed) == [1, 2, 3, 4]
+    assert decisions_on_disk(ledger) == {"d0"}  # it was alone in the first group
+    await ledger.record_decision(decision(1))
+    assert decisions_on_disk(ledger) == {"d0", "d1"}
+
+
+async def test_a_connection_that_fails_is_reported_to_every_caller_and_then_used_again(tmp_path: Path, clock):
+    connection = open_file(tmp_path / LEDGER_FILE)
+    ledger = Ledger(connection, tmp_path / LEDGER_FILE, clock)
+    before = await ledger.refresh()
+    errors: list[str] = []
+
+    async def attempt_to(call: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(LedgerUnusable) as caught:
+            await call()
+        errors.append(str(caught.value))
+
+    connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    async with anyio.create_task_group() as group:
+        for call in (ledger.identity, ledger.identity, lambda: ledger.record_decision(decision(0))):
+            group.start_soon(attempt_to, call)
+    connection.set_authorizer(None)
+
+    assert len(errors) == 3
+    assert all(LEDGER_FILE in text for text in errors)
+    assert await ledger.identity()
+    await ledger.record_decision(decision(0))
+    assert decisions_on_disk(ledger) == {"d0"}
+    assert await ledger.refresh() == before  # decisions do not count as a change
     await ledger.aclose()
 
 
