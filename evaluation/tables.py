@@ -11,10 +11,10 @@ from rich.table import Table
 _PIPE_COLUMNS = 1_000
 
 
-def standard_output() -> Console:
+def standard_output(*, markup: bool = True) -> Console:
     """A console as wide as the terminal, or as COLUMNS; in a pipe or file, wide enough for every table."""
     is_limited = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console() if is_limited else Console(width=_PIPE_COLUMNS)
+    return Console(markup=markup, width=None if is_limited else _PIPE_COLUMNS)
 
 
 def print_table(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import anyio
 from pydantic import BaseModel
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from ...tools.checking.parse import check_static
 from ...tools.checking.result import CheckResult
 from ..json_lines import read_rows
+from .output import output, progress_output, refuse
 
 SNIPPETS = "code_syntax.jsonl.gz"
 LINES = 1000
@@ -74,11 +74,10 @@ async def measure_checking(folder: Path) -> int:
 
     folder: contains `code_syntax.jsonl.gz`.
     """
-    console = Console(markup=False)
+    console = output()
     file = folder / SNIPPETS
     if not await anyio.Path(file).is_file():
-        console.print(f"{file}: there is no such file. Give --data the folder that holds it.", soft_wrap=True)
-        return 2
+        return refuse(f"{file}: there is no such file. Give --data the folder that holds it.")
     console.print(await _caught(file))
     console.print(await _speed())
     return 0
@@ -88,10 +87,12 @@ async def _caught(file: Path) -> Table:
     valid: defaultdict[str, _Count] = defaultdict(_Count)
     invalid: defaultdict[str, _Count] = defaultdict(_Count)
     snippets = [_Snippet.model_validate(row) for row in read_rows(file)]
-    for snippet in track(snippets, "checking snippets"):
+    for snippet in track(snippets, "checking snippets", console=progress_output(), transient=True):
         counts = valid if snippet.valid else invalid
         counts[snippet.language].add(await check_static(snippet.code, snippet.language))
-    table = Table("language", "invalid", "caught", "suspect", "valid", "false alarms", "suspect", title=str(file.name))
+    table = Table(
+        "language", "invalid", "caught", "suspect", "valid", "false alarms", "suspect, valid", title=str(file.name)
+    )
     for language in sorted(valid.keys() | invalid.keys()):
         bad, good = invalid[language], valid[language]
         table.add_row(

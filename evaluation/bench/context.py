@@ -26,6 +26,7 @@ from ...tools.editing.patterns import find_files
 from ...tools.errors import CallerError
 from ...tools.guarding.roots import Roots
 from ...tools.routing.expectation import expected_output_tokens
+from .output import output, refuse
 
 _WINDOWS = (4_096, 8_192, 32_768)
 _COMPLEXITY = 4.0
@@ -64,22 +65,20 @@ async def measure_context(folder: Path, pattern: str, tasks: int) -> int:
 
     folder: absolute. pattern: selects the files that are the context.
     """
-    console = Console()
+    console = output()
     roots = Roots(folders=(folder,))
     try:
         found = await find_files([pattern], roots)
         files = await read_context(found.paths, roots)
     except CallerError as error:
-        console.print(str(error), markup=False, soft_wrap=True)
-        return 1
+        return refuse(str(error))
     return await anyio.to_thread.run_sync(partial(_measure, files, tasks, console))
 
 
 def _measure(files: Sequence[ContextFile], tasks: int, console: Console) -> int:
     questions = _questions(files)
     if not questions:
-        console.print(f"no function of {_LEAST_LINES} lines or more in these files: give others with --pattern")
-        return 1
+        return refuse(f"no function of {_LEAST_LINES} lines or more in these files: give others with --pattern")
     chosen = random.Random(_SEED).sample(questions, min(tasks, len(questions)))  # noqa: S311 - no secret
     packings = [Packing(question.task, tuple(files)) for question in chosen]
     begun = time.perf_counter()

@@ -17,12 +17,12 @@ from typing import Any, cast
 
 import anyio
 from mcp import Client, StdioServerParameters
-from rich.console import Console
 from rich.table import Table
 
 from ...memory_store.ledger import LEDGER_FILE
 from ..peers.reply import Ask, Reply
 from ..peers.vendors import vendors
+from .output import output
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -59,14 +59,14 @@ async def crowd(*, servers: int, seconds: float) -> int:
             async with Client(server) as fresh:
                 lost = [text for text in observed.acknowledged.values() if not await _finds(fresh, text)]
         missing, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, observed)
-    table = Table("", "", show_header=False, title=f"{servers} servers on one data folder, {seconds:g} s")
+    table = Table("", "value", show_header=False, title=f"{servers} servers on one data folder, {seconds:g} s")
     table.add_row("tasks acknowledged", str(len(observed.acknowledged)))
     table.add_row("not in the ledger with their outcome", str(len(missing)))
     table.add_row("looked for by another server in its next call", str(observed.searched))
     table.add_row("not found by it", str(len(observed.missed)))
     table.add_row("not found by a server started afterwards", str(len(lost)))
     table.add_row("the ledger's integrity check", integrity)
-    Console().print(table)
+    output().print(table)
     return 1 if missing or lost or observed.missed or integrity != "ok" else 0
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from rich.console import Console
 from rich.table import Table
 
 from ...memory_store.engagements import Engagement
 from ...profiles.vocabulary import TaskType
 from ..profiling.drift import BLOCK, declines
 from ..profiling.statistics import Count
+from .output import output
 from .simulated_use import UsageParameters, simulated
 
 _TYPES: tuple[TaskType, ...] = ("debugging", "code_generation", "tests", "refactoring")
@@ -75,7 +75,7 @@ def measure_drift(models: int, seed: int) -> int:
         table.add_row(scenario.name, truly, f"{told:.1%}", f"{plain:.1%}", f"{told / plain:.2f}" if plain else "")
         most = 0.05 + 3 * (0.05 * 0.95 / models) ** 0.5
         is_sound &= scenario.is_decline or scenario.looks > 1 or told <= most
-    Console().print(table)
+    output().print(table)
     return 0 if is_sound else 1
 
 

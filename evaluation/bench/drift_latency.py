@@ -10,12 +10,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ...memory_store.engagements import read_engagements
 from ...memory_store.ledger import Ledger
 from ..profiling.drift import declines
+from .output import output
 
 _ROUNDS = 15
 _BATCH = 10_000
@@ -43,7 +43,7 @@ async def measure_drift_latency(sizes: Sequence[int]) -> int:
             finally:
                 await ledger.aclose()
         table.add_row(f"{size:,}", f"{looked:.1f}", f"{counted:.1f}", f"{looked / counted:.2f}")
-    Console().print(table)
+    output().print(table)
     return 0
 
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
-from rich.console import Console
 from rich.table import Table
+
+from .output import output
 
 OURS = ("-m", "chargehand.server", "serve", "--http", "--port")
 BASELINE = ("-m", "chargehand.evaluation.bench.baseline_server")
@@ -63,7 +64,7 @@ async def measure_http(*, clients: int, seconds: float, rounds: int) -> int:
         ratio = statistics.median(a.per_second / b.per_second for a, b in zip(mine, of_server, strict=True))
         figures = (_median([getattr(load, key) for load in of_server]) for key in Load.__dataclass_fields__)
         table.add_row(name, *figures, "" if of_server is mine else f"{ratio:.2f}")
-    Console().print(table)
+    output().print(table)
     return 0
 
 

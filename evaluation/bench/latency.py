@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from .output import output, progress_output
 
 OURS = (sys.executable, "-m", "chargehand.server")
 BASELINE = (sys.executable, "-m", "chargehand.evaluation.bench.baseline_server")
@@ -42,7 +43,10 @@ class Start:
 
 async def measure_latency(*, runs: int) -> int:
     """Print the ratios; returns the exit code."""
-    pairs = [await anyio.to_thread.run_sync(_pair) for _ in track(range(runs), "starting servers")]
+    pairs = [
+        await anyio.to_thread.run_sync(_pair)
+        for _ in track(range(runs), "starting servers", console=progress_output(), transient=True)
+    ]
     table = Table("", "chargehand", "empty server", "median of ratios", title=f"{runs} starts of each, in turn")
     ours, theirs = [a.seconds for a, _ in pairs], [b.seconds for _, b in pairs]
     ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
@@ -51,7 +55,7 @@ async def measure_latency(*, runs: int) -> int:
     if memory:
         ratio = statistics.median(a / b for a, b in memory)
         table.add_row("resident MB", _median([a for a, _ in memory]), _median([b for _, b in memory]), f"{ratio:.2f}")
-    Console().print(table)
+    output().print(table)
     return 0
 
 

@@ -6,11 +6,11 @@ Baseline: all outcomes of one against all of the other, with the same interval.
 import random
 from dataclasses import dataclass, replace
 
-from rich.console import Console
 from rich.table import Table
 
 from ..profiling.like_tasks import at_like_tasks
 from ..profiling.statistics import Count, newcombe
+from .output import output
 from .simulated_use import UsageParameters, simulated
 
 _OUTCOMES = 80
@@ -51,7 +51,7 @@ def measure_like_tasks(pairs: int, seed: int) -> int:
         truly = "alike" if case.is_alike else "different"
         table.add_row(case.name, truly, f"{told:.1%}", f"{plain:.1%}", f"{told / plain:.2f}" if plain else "")
         is_sound &= not case.is_alike or told <= 0.05 + 3 * (0.05 * 0.95 / pairs) ** 0.5
-    Console().print(table)
+    output().print(table)
     return 0 if is_sound else 1
 
 

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -32,6 +31,7 @@ from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.keeper import IndexKeeper
 from ...memory_store.index.vector_index import Filling, IndexStorage, Opened, VectorIndex
 from ...memory_store.ledger import Ledger
+from .output import output, progress_output
 
 if TYPE_CHECKING:
     from ...memory_store.index.vector_index import Vectors
@@ -70,13 +70,13 @@ async def measure_memory(sizes: Sequence[int] = SIZES) -> int:
             home = Path(folder)
             await _fill(home, size)
             figures: dict[str, Figures] = {}
-            for kind in track(KINDS, f"{size:,} tasks"):
+            for kind in track(KINDS, f"{size:,} tasks", console=progress_output(), transient=True):
                 figures[kind] = await anyio.to_thread.run_sync(_measured, kind, home, size)
             ledger_mb = (home / "ledger.sqlite3").stat().st_size / 1e6
             table = Table("", *KINDS.values(), title=f"{size:,} tasks; the ledger holds {ledger_mb:.0f} MB")
             for name, title in _ROWS.items():
                 table.add_row(title.format(asked=min(_QUERIES, size)), *(_shown(figures[kind][name]) for kind in KINDS))
-            Console().print(table)
+            output().print(table)
     return 0
 
 

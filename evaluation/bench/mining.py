@@ -17,6 +17,7 @@ from ..mining.mining import Extent, Mined, mine
 from ..mining.output import progress_bar, summary_lines
 from ..mining.releases import write_history
 from ..suite.proof import prove_all
+from .output import output
 
 
 async def mine_history(path: Path | None, releases: Sequence[Path], extent: Extent, python: Path | None) -> int:
@@ -24,7 +25,7 @@ async def mine_history(path: Path | None, releases: Sequence[Path], extent: Exte
 
     path: a repository. releases: source packages to build one from instead.
     """
-    console, errors = Console(), Console(stderr=True)
+    console, errors = output(), Console(stderr=True)
     find = partial(find_sandbox, SandboxConfig(python=python))
     with tempfile.TemporaryDirectory(prefix="chargehand-releases-") as folder:
         try:

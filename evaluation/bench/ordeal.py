@@ -20,7 +20,6 @@ from typing import Any, Literal, get_args
 
 import anyio
 import anyio.to_thread
-from rich.console import Console
 from rich.progress import track
 
 from ...memory_store.ledger import LEDGER_FILE
@@ -28,6 +27,7 @@ from ..peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Repl
 from ..peers.vendors import Vendors, vendors
 from .accounts import Errand, errand_of, generations, rows, violations
 from .orphans import Adoption, adopting, commands_below
+from .output import output, progress_output
 from .stdio_host import Call, Host, Hosts, hosts
 
 Action = Literal["let it be", "cancel the call", "cancel elsewhere", "lock the ledger", "kill", "terminate", "hang up"]
@@ -101,7 +101,7 @@ class Ordeal:
 
 async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
     """Run everything and print the result; returns the exit code: 1 when a requirement failed."""
-    console = Console()
+    console = output()
     with adopting() as adoption, tempfile.TemporaryDirectory(prefix="chargehand-ordeal-") as name:
         budget_usd = rounds * _BUDGET_USD_A_ROUND
         test = Ordeal(random.Random(seed), budget_usd, adoption)  # noqa: S311 - not for secrets
@@ -109,7 +109,7 @@ async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
         (folder / "tmp").mkdir()
         async with vendors(test.answer) as peers:
             async with hosts(_environment(test, peers, folder), folder) as started:
-                await _run_rounds(test, rounds, peers, started, console)
+                await _run_rounds(test, rounds, peers, started)
                 await _spend_the_rest(test, started)
                 await _check_interrupted_tasks(test, started)
             for violation in violations(folder, peers, test.errands, test.answers, budget_usd):
@@ -128,9 +128,9 @@ async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
     return 1 if test.broken else 0
 
 
-async def _run_rounds(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, console: Console) -> None:
+async def _run_rounds(test: Ordeal, rounds: int, peers: Vendors, started: Hosts) -> None:
     pair = [await started.start(), await started.start()]
-    for _ in track(range(rounds), console=console, transient=True):
+    for _ in track(range(rounds), console=progress_output(), transient=True):
         for place, host in enumerate(pair):
             if not host.is_running:
                 pair[place] = await started.start()

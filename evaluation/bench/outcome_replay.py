@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ..unusable import in_words
@@ -31,6 +30,7 @@ from .outcome_tables import (
     read_outcomes,
     ridge_chances,
 )
+from .output import output, refuse
 
 _PARTS = 3
 _SEED = 0
@@ -54,18 +54,14 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     picture: path of an SVG of cost against quality. orders: number of random task orders for online learning; 0 skips
     it.
     """
-    console = Console(markup=False)
+    console = output()
     try:
         table = read_outcomes(file, limit)
     except (OSError, ValueError) as error:
-        console.print(in_words(error, file), soft_wrap=True)
-        return 2
+        return refuse(in_words(error, file))
     rates = table.solved.mean(axis=0)
     if rates.max() - rates.min() < _LEAST_GAP:
-        console.print(
-            f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.", soft_wrap=True
-        )
-        return 2
+        return refuse(f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.")
     for note in table.notes:
         console.print(note, soft_wrap=True)
     parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
@@ -81,8 +77,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
             try:
                 picture.write_text(drawn, encoding="utf-8")
             except OSError as error:
-                console.print(in_words(error, picture), soft_wrap=True)
-                return 2
+                return refuse(in_words(error, picture))
             console.print(f"{picture} written")
     else:
         undrawn = "" if picture is None else f", and {picture} was not drawn"

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from ...tools.cascade.signals import EFFORT, UNFINISHED, Signal, is_unfinished, takes_too_much
@@ -26,6 +25,7 @@ from ...tools.routing.difficulty import TASK_SHARE, UNSOLVABLE_SHARE
 from ...tools.routing.plan import Check, Outlay, Prospect, Step, make_plan
 from ...tools.routing.policy import WORTH_IN_DIRECTORS, Policy
 from ..json_lines import read_rows
+from .output import output, refuse
 
 _OUTCOMES = ("outcomes_routerbench_mbpp", "outcomes_livecodebench", "outcomes_swebench_verified")
 _TIERS = "outcomes_mixed_tiers"
@@ -39,11 +39,10 @@ _Rows = list[dict[str, Any]]  # in the files' own format, hence Any
 
 def measure_plans(folder: Path) -> int:
     """Print all results; returns the exit code. folder: contains the `outcomes_*.jsonl.gz`."""
-    console = Console(markup=False)
+    console = output()
     missing = [name for name in (*_OUTCOMES, _TIERS) if not (folder / f"{name}.jsonl.gz").exists()]
     if missing:
-        console.print(f"not in {folder}: {', '.join(missing)}; give the folder that holds them", soft_wrap=True)
-        return 2
+        return refuse(f"not in {folder}: {', '.join(missing)}; give the folder that holds them")
     console.print(_constants(folder))
     console.print(_policies(folder))
     console.print(_signals(folder))

@@ -34,6 +34,7 @@ from ...tools.routing.deciding import analyze, assess
 from ...tools.routing.prior import chances_of, prior_beliefs
 from ..json_lines import unpacked
 from ..unusable import in_words
+from .output import output, progress_output, refuse
 
 _PATIENCE_S = 600.0
 _GLANCE_S = 0.02
@@ -122,7 +123,7 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
 
 async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
     """Write a row for each task; returns the exit code, 2 when a file cannot be read."""
-    console = Console(stderr=True)
+    console = output(Console(stderr=True))
     try:
         asked = list(read_tasks(tasks))
         if not asked:
@@ -131,12 +132,11 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
             known = sum(task.text in predictor.texts for task in asked)
             rows = [
                 json.dumps(_row(task, await predictor.predict(task.text))) + "\n"
-                for task in track(asked, "predicting", console=console)
+                for task in track(asked, "predicting", console=progress_output())
             ]
         await anyio.Path(out).write_text("".join(rows), encoding="utf-8")
     except (ImportRefused, UnknownTasks, OSError) as error:
-        console.print(in_words(error, outcomes), markup=False, soft_wrap=True)
-        return 2
+        return refuse(in_words(error, outcomes))
     console.print(f"{out}: {len(asked)} tasks", markup=False)
     if known:
         console.print(

@@ -20,8 +20,9 @@ import anyio
 import anyio.to_thread
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from rich.console import Console
 from rich.table import Table
+
+from .output import output
 
 CALLS = 300
 """Calls of each kind, once the index is ready."""
@@ -61,7 +62,7 @@ async def measure_recall_latency(sizes: Sequence[int]) -> int:
         for number in range(CALLS):
             for size, client in clients.items():
                 await _time_one(client, number, ready[size])
-    table = Table("tasks", "index", "calls", "p50", "p99", "trivial", "p99", "above", "ratio")
+    table = Table("tasks", "index", "calls", "p50", "p99", "trivial p50", "trivial p99", "above", "ratio")
     table.title = "route_task over stdio, ms"
     table.caption = f"above: p50 less that of a trivial call; ratio: p50 to that of {sizes[0]:,} tasks when ready"
     for size in sizes:
@@ -70,7 +71,7 @@ async def measure_recall_latency(sizes: Sequence[int]) -> int:
             figures = (*_quantiles(times.routes), *_quantiles(times.trivial), f"{above:.1f}")
             ratio = f"{times.median / ready[sizes[0]].median:.2f}"
             table.add_row(f"{size:,}", name, str(len(times.routes)), *figures, ratio)
-    Console().print(table)
+    output().print(table)
     return 0
 
 

@@ -26,6 +26,7 @@ from ...profiles.price import in_dollars
 from ..peers.reply import Ask, HttpFault, Reply
 from ..peers.vendors import Vendors, vendors
 from ..unusable import in_words
+from .output import output, progress_output, refuse
 from .recorded import RecordedAnswer, RecordedTask, read_recording
 
 AT_ONCE = 2
@@ -130,7 +131,7 @@ async def replay(data: Path, *, limit: int | None) -> int:
     if tasks is None:
         return 2
     run = await _run(tasks, {})
-    _print(run, Console())
+    _print(run, output())
     return 1 if run.wrong_successes or run.right_refused else 0
 
 
@@ -164,7 +165,7 @@ async def compare(data: Path, *, limit: int | None) -> int:
     }
     for name, cell in rows.items():
         table.add_row(name, *(cell(run) for run in runs.values()))
-    Console().print(table)
+    output().print(table)
     return 1 if any(run.wrong_successes or run.right_refused for run in runs.values()) else 0
 
 
@@ -172,7 +173,7 @@ def _read(data: Path, limit: int | None) -> list[RecordedTask] | None:
     try:
         return read_recording(data)[:limit]
     except (OSError, ValueError) as error:
-        Console(stderr=True).print(in_words(error, data), markup=False, soft_wrap=True)
+        refuse(in_words(error, data))
         return None
 
 
@@ -211,7 +212,7 @@ async def _delegate_all(
     )
     outcomes: list[Outcome] = []
     turn = anyio.CapacityLimiter(AT_ONCE)
-    with Progress() as progress:
+    with Progress(console=progress_output(), transient=True) as progress:
         bar = progress.add_task("delegating", total=len(recording.tasks))
         async with Client(server) as client, anyio.create_task_group() as group:
 
@@ -245,7 +246,7 @@ def _print(run: Run, console: Console) -> None:
     outcomes, recording = run.outcomes, run.recording
     statuses = Counter(outcome.receipt["status"] for outcome in outcomes)
     alone = [task.answer("director", 0).passes for task in recording.tasks]
-    table = Table("", "", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
+    table = Table("", "value", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
     table.add_row("succeeded", f"{run.solved} ({run.solved / len(outcomes):.3f})")
     table.add_row("the director alone", f"{sum(alone) / len(alone):.3f} by the data set")
     table.add_row("other ends", ", ".join(f"{n} {status}" for status, n in statuses.items() if status != "succeeded"))

@@ -19,11 +19,11 @@ from typing import Any
 import anyio.to_thread
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from ...memory_store.embedding import lexical
 from ..json_lines import read_rows
+from .output import output, refuse
 
 _SETS = (
     "outcomes_llmrouter_mixed",
@@ -33,6 +33,7 @@ _SETS = (
     "outcomes_routerbench_mbpp",
     "outcomes_swebench_verified",
 )
+
 _ROWS_AT_MOST = 3_000
 _NEIGHBOURS = 20
 _SEED = 0
@@ -64,13 +65,12 @@ async def measure_retrieval(folder: Path) -> int:
 
 def _measure(folder: Path) -> int:
     table = Table(
-        "set", "", "AUROC", "APGR", "same domain", "perturbed found", title="lexical / TF-IDF = ratio, k = 20"
+        "set", "tasks", "AUROC", "APGR", "same domain", "perturbed found", title="lexical / TF-IDF = ratio, k = 20"
     )
-    console = Console(markup=False)
+    console = output()
     files = [file for name in _SETS if (file := folder / f"{name}.jsonl.gz").exists()]
     if not files:
-        console.print(f"no outcomes_*.jsonl.gz in {folder}: give the folder that holds them", soft_wrap=True)
-        return 2
+        return refuse(f"no outcomes_*.jsonl.gz in {folder}: give the folder that holds them")
     for file in files:
         rows = _rows(file)
         ours, theirs = _quality(rows, _lexical), _quality(rows, _tf_idf)

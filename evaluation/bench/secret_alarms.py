@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from ...tools.guarding.secrets import Secret, SecretSearch
 from ..json_lines import read_rows
+from .output import output, progress_output, refuse
 
 CONTEXT_CHARACTERS = 2_000_000
 _PLAIN_CHARACTERS = 200_000
@@ -39,16 +40,15 @@ def measure_secrets(data: Path | None, sources: Sequence[Path]) -> int:
     data: a folder of `*.jsonl.gz`, all texts of which are searched. sources: folders of code. Hits are reported by kind
     and place, never shown.
     """
-    console, search = Console(markup=False), SecretSearch()
+    console, search = output(), SecretSearch()
     given = [*sources, *([data] if data is not None else [])]
     if missing := [str(folder) for folder in given if not folder.is_dir()]:
-        console.print(f"{', '.join(missing)}: there is no such folder. Name one that is there.", soft_wrap=True)
-        return 2
+        return refuse(f"{', '.join(missing)}: there is no such folder. Name one that is there.")
     table = Table("texts from", "texts", "million characters", "alarms", "alarms per million", title="alarms")
     sample = ""
     for folder in sources:
         alarms = _Alarms()
-        for file in track(list(_files(folder)), str(folder), console=console, transient=True):
+        for file in track(list(_files(folder)), escape(str(folder)), console=progress_output(), transient=True):
             text = file.read_text(encoding="utf-8", errors="replace")
             sample += text if len(sample) < CONTEXT_CHARACTERS else ""
             found = search.find(text)

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from ..suite.loading import TASKS, read_suite, read_task_file
 from ..suite.proof import Proof, prove_all
 from ..suite.task import SuiteTask
+from .output import output, progress_output, refuse
 
 
 async def prove_suite(seed: int, names: Collection[str] = ()) -> int:
@@ -17,17 +17,16 @@ async def prove_suite(seed: int, names: Collection[str] = ()) -> int:
     1: a task is broken, or its file is invalid. 2: there is no such task, or this machine cannot prove one.
     names: the tasks to prove; empty: all.
     """
-    console = Console()
+    console = output()
     suite = read_suite(seed)
     by_name = {_name(task): task for task in suite.tasks}
     broken_files = {str(problem).partition(".yaml")[0] for problem in suite.unusable}
     if unknown := sorted(set(names) - by_name.keys() - broken_files):
-        console.print(f"no task is called {', '.join(unknown)}; there are {', '.join(by_name)}", markup=False)
-        return 2
+        return refuse(f"no task is called {', '.join(unknown)}; there are {', '.join(by_name)}")
     for problem in suite.unusable:
         console.print(f"REFUSED: {problem}", markup=False, soft_wrap=True)
     chosen = [task for name, task in by_name.items() if not names or name in names]
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=progress_output(), transient=True) as progress:
         bar = progress.add_task("proving tasks", total=len(chosen))
         proofs = await prove_all(chosen, on_proof=lambda _: progress.advance(bar))
     console.print(_table(proofs, seed))

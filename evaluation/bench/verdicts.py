@@ -14,7 +14,6 @@ from typing import Literal
 
 import anyio
 import anyio.to_thread
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from ...tools.checking.sandbox import Limits, Sandbox
 from ...tools.checking.sandbox_search import SandboxConfig, SandboxSearch, find_sandbox
 from ...tools.editing.answer import Answer
 from ..unusable import in_words
+from .output import output, progress_output, refuse
 from .programs import Program, UnknownPrograms, read_programs
 
 _AT_ONCE = 2
@@ -64,19 +64,17 @@ async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path
     1: a verdict is wrong. 2: the data or a sandbox is missing.
     limit: only the first programs. python: absolute path; programs may import its packages, as with `[sandbox] python`.
     """
-    console = Console()
+    console = output()
     try:
         programs = (await anyio.to_thread.run_sync(read_programs, data))[:limit]
     except (OSError, UnknownPrograms) as error:
-        console.print(in_words(error, data), markup=False, soft_wrap=True)
-        return 2
+        return refuse(in_words(error, data))
     search = await find_sandbox(SandboxConfig(python=python))
     if search.sandbox is None:
-        console.print(f"{search.reason}. {search.remedy or ''}", markup=False)
-        return 2
+        return refuse(f"{search.reason}. {search.remedy or ''}")
     there = await _importable(search.sandbox, programs)
     left_out = [program for program in programs if not all(there.get(name) for name in program.needs)]
-    judged = await _judge_all([p for p in programs if p not in left_out], search.sandbox, console)
+    judged = await _judge_all([p for p in programs if p not in left_out], search.sandbox)
     console.print(_table(judged, f"{data.name}, {search.sandbox.name}"))
     if left_out:
         missing = sorted({name for program in left_out for name in program.needs if not there.get(name)})
@@ -100,10 +98,10 @@ async def _importable(sandbox: Sandbox, programs: Sequence[Program]) -> Mapping[
     return {name: said == "True" for name, said in found}
 
 
-async def _judge_all(programs: Sequence[Program], sandbox: Sandbox, console: Console) -> list[Judged]:
+async def _judge_all(programs: Sequence[Program], sandbox: Sandbox) -> list[Judged]:
     judged: dict[int, Judged] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=progress_output(), transient=True) as progress:
         bar = progress.add_task("judging programs", total=len(programs))
 
         async def one(place: int, program: Program) -> None:
@@ -160,7 +158,7 @@ def _table(judged: Sequence[Judged], title: str) -> Table:
     groups: defaultdict[tuple[str, str], list[Judged]] = defaultdict(list)
     for one in judged:
         groups[one.program.language, one.program.kind].append(one)
-    columns = ("language", "programs", "", "passed", "failed", "not run", "wrong passes", "wrong fails", "disputed")
+    columns = ("language", "kind", "programs", "passed", "failed", "not run", "wrong passes", "wrong fails", "disputed")
     table = Table(*columns, title=title)
     for (language, kind), ones in groups.items():
         counts = [sum(one.verdict == verdict for one in ones) for verdict in ("passed", "failed", "not run")]

@@ -21,12 +21,12 @@ from typing import Any
 
 import anyio
 from mcp import Client, StdioServerParameters
-from rich.console import Console
 from rich.table import Table
 
 from ...memory_store.ledger import LEDGER_FILE
 from ..peers.reply import Ask, Fault, Reply, Stall
 from ..peers.vendors import vendors
+from .output import output, refuse
 from .stdio_host import Hosts, hosts
 from .writing_scenarios import Scenario, scenarios
 
@@ -67,7 +67,7 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
     source: the project, as a folder (only tracked files, if it is a git repository) or as an archive (.tar.gz) of a
     released source package. every_nth: 2 runs every second scenario.
     """
-    console = Console()
+    console = output()
     with tempfile.TemporaryDirectory(prefix="chargehand-trial-") as name:
         folder = Path(name)
         project = folder / "project"
@@ -75,8 +75,7 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
             await anyio.to_thread.run_sync(_lay_out, source, project)
         except (OSError, tarfile.TarError) as error:
             remedy = "Give --project a folder, or a source package (.tar.gz)."
-            console.print(f"{source} cannot be copied ({error}). {remedy}", markup=False, soft_wrap=True)
-            return 2
+            return refuse(f"{source} cannot be copied ({error}). {remedy}")
         every = (await anyio.to_thread.run_sync(scenarios, project))[::every_nth]
         await anyio.to_thread.run_sync(_prepare, every, project)
         trial = Trial(project, folder / "home")

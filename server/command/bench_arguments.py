@@ -27,7 +27,8 @@ def add_bench_commands(commands: Any) -> None:
 
     def add(name: str, run: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = measures.add_parser(name, help=help_text, description=sentence(help_text))
-        parser.set_defaults(run=run)
+        parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        parser.set_defaults(run=partial(_measure, run))
         return parser
 
     latency = add("latency", _latency, "start-up time and memory, compared with an empty server")
@@ -122,6 +123,19 @@ def add_bench_commands(commands: Any) -> None:
     mine.add_argument("--python", type=Path, metavar="FILE", help=f"{_PYTHON} the tests may import (none)")
     retrieval = add("retrieval", _retrieval, "the lexical embedder compared with TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a folder of outcomes_*.jsonl.gz")
+
+
+def _measure(run: Callable[[argparse.Namespace], int], chosen: argparse.Namespace) -> int:
+    from ...evaluation.bench.output import collected
+    from .reports import print_json
+
+    if not chosen.json:
+        return run(chosen)
+    with collected() as collection:
+        code = run(chosen)
+    if collection.tables or collection.notes:
+        print_json(collection.facts)
+    return code
 
 
 def _latency(chosen: argparse.Namespace) -> int:

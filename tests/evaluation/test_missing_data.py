@@ -25,7 +25,7 @@ def test_a_missing_input_path_is_named_and_nothing_is_measured(
 
     code = main(["bench", *arguments, str(missing)])
 
-    (message,) = capsys.readouterr().out.splitlines()
+    (message,) = capsys.readouterr().err.splitlines()
     assert code == 2
     assert str(missing) in message
 
@@ -37,7 +37,7 @@ def test_a_project_file_that_is_no_archive_is_named(tmp_path: Path, capsys: pyte
     code = main(["bench", "apply", "--project", str(file)])
 
     assert code == 2
-    assert f"{file} cannot be copied" in capsys.readouterr().out
+    assert f"{file} cannot be copied" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The arguments and the help of `chargehand bench …`."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chargehand.server.cli import main
@@ -48,3 +51,38 @@ def test_the_help_of_a_measure_repeats_its_description_in_the_overview(
     _, described, *_ = capsys.readouterr().out.split("\n\n")
     described = " ".join(described.split())
     assert described[1:].rstrip(".") in listed
+
+
+def test_a_measure_prints_its_tables_and_sentences_as_one_json_object(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    body = "\n".join(f"    a{n} = {n}" for n in range(9))
+    (tmp_path / "one.py").write_text(f"def long_function():\n{body}\n")
+
+    code = main(["bench", "context", "--folder", str(tmp_path), "--json"])
+
+    printed = json.loads(capsys.readouterr().out)
+    (table,) = printed["tables"]
+    assert code == 0
+    assert table["title"] == "packed / cut off where the window ends"
+    assert [row["window"] for row in table["rows"]] == [4_096, 8_192, 32_768]
+    assert table["rows"][0]["fits"] == "1 of 1"
+    assert printed["notes"][0].startswith("1 files of about ")
+
+
+def test_a_prediction_names_its_file_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    memory, tasks, out = tmp_path / "memory.jsonl", tmp_path / "tasks.jsonl", tmp_path / "out.jsonl"
+    memory.write_text(json.dumps({"task_id": "1", "prompt": "Sort", "outcomes": {"haiku": {"correct": 1}}}) + "\n")
+    tasks.write_text(json.dumps({"task_id": "2", "prompt": "Sort dates"}) + "\n")
+
+    code = main(["bench", "predict", "--memory", str(memory), "--tasks", str(tasks), "--out", str(out), "--json"])
+
+    assert (code, json.loads(capsys.readouterr().out)) == (0, {"tables": [], "notes": [f"{out}: 1 tasks"]})
+
+
+def test_what_cannot_be_measured_is_an_error_and_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code = main(["bench", "replay", str(tmp_path / "missing.jsonl.gz"), "--json"])
+
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert "missing.jsonl.gz" in printed.err

@@ -35,5 +35,5 @@ async def test_files_without_measurable_functions_are_refused_with_the_reason(
 ):
     (_write_project(tmp_path) / "README.md").write_text("# A\n")
 
-    assert await measure_context(tmp_path, pattern, 5) == 1
-    assert message in capsys.readouterr().out
+    assert await measure_context(tmp_path, pattern, 5) == 2
+    assert message in capsys.readouterr().err

@@ -165,7 +165,7 @@ def test_a_file_without_outcomes_is_refused(tmp_path: Path, capsys: pytest.Captu
 
     assert not has_outcomes(file)
     assert replay_outcomes(file) == 2
-    assert "outcomes" in capsys.readouterr().out
+    assert "outcomes" in capsys.readouterr().err
 
 
 def test_names_in_a_picture_are_escaped():

@@ -115,4 +115,4 @@ async def test_a_file_without_programs_is_refused_and_a_missing_file_is_named(
         read_programs(write_programs(tmp_path, {"task_id": "x"}))
 
     assert await measure_verdicts(tmp_path / "missing.jsonl.gz") == 2
-    assert "missing.jsonl.gz" in capsys.readouterr().out
+    assert "missing.jsonl.gz" in capsys.readouterr().err
