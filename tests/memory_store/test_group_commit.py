@@ -123,7 +123,7 @@ async def test_a_failed_commit_is_reported_to_its_writers_and_not_to_readers(tmp
 
 
 async def test_a_write_for_which_sqlite_rolls_back_everything_fails_for_its_whole_group(ledger: Ledger):
-    failed: list[int] = []
+    failed: dict[int, str] = {}
 
     def fill_the_disk(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")  # as SQLite itself does on some full disks
@@ -132,14 +132,15 @@ async def test_a_write_for_which_sqlite_rolls_back_everything_fails_for_its_whol
     async def decide(number: int) -> None:
         try:
             await (ledger.write(fill_the_disk) if number == 2 else ledger.record_decision(decision(number)))
-        except LedgerUnusable:
-            failed.append(number)
+        except LedgerUnusable as error:
+            failed[number] = str(error)
 
     async with anyio.create_task_group() as group:
         for number in range(5):
             group.start_soon(decide, number)
 
     assert sorted(failed) == [1, 2, 3, 4]
+    assert all("database or disk is full" in text for text in failed.values())
     assert decisions_on_disk(ledger) == {"d0"}  # it was alone in the first group
     await ledger.record_decision(decision(1))
     assert decisions_on_disk(ledger) == {"d0", "d1"}

@@ -204,3 +204,29 @@ def test_models_are_tried_out_only_within_the_callers_constraints():
     decisions = decisions_for_equal_models("quality", constraints={"local_only": True})
 
     assert {choice(decision) for decision in decisions} == {"qwen3-30b-a3b"}
+
+
+def test_a_plan_without_a_model_of_the_role_that_would_begin_warns_what_would_make_one_usable():
+    rates = dict(zip(MODELS, (0.9, 0.6, 0.6, 0.8, 0.95), strict=True))
+
+    decision = decide("balanced", scene(rates, reachable=("claude-sonnet-5-5", "claude-opus-5-5")), check=Check())
+
+    assert (choice(decision), decision.source) == ("claude-sonnet-5-5", "constraint")
+    assert decision.warnings[0] == (
+        "no model of the local role can be asked, so claude-sonnet-5-5 (validator) comes first. not installed: ollama"
+        " pull it (for qwen3.6-35b-a3b, qwen3-30b-a3b)."
+    )
+
+
+def test_if_only_a_model_on_probation_can_be_asked_the_warning_says_how_to_name_it(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("id: claude-opus-5-5\nlifecycle: {on_probation: true}\n")
+    given = circumstances(("claude-opus-5-5",), catalogue=load_catalogue(tmp_path))
+
+    decision = decide("balanced", given, check=Check())
+
+    assert not decision.chosen.is_usable
+    assert decision.reason.endswith("; no model can be asked")
+    assert decision.warnings[0] == (
+        "no model can be asked without being named: claude-opus-5-5 is on probation until"
+        ' `chargehand evaluate --models claude-opus-5-5` has measured it. model="claude-opus-5-5" asks it now.'
+    )
