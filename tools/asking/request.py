@@ -191,10 +191,10 @@ class Requester:
             prompt = await anyio.to_thread.run_sync(clear_for_sending, terms.prompt, self.services.rules.privacy)
             terms = replace(terms, prompt=prompt)
         deadline = anyio.current_time() + terms.seconds
-        _refuse_too_late(candidate, terms, terms.seconds)
+        _refuse_too_late(candidate, terms)
         async with self._turn(candidate, terms):
             left = replace(terms, seconds=deadline - anyio.current_time())
-            _refuse_too_late(candidate, left, left.seconds)
+            _refuse_too_late(candidate, left)
             return await self._ask(candidate, left)
 
     @contextlib.asynccontextmanager
@@ -354,11 +354,11 @@ def outcome_of(error: ProviderError) -> AttemptOutcome:
     return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
 
 
-def _refuse_too_late(candidate: Candidate, terms: RequestTerms, seconds: float) -> None:
-    if terms.needed_seconds is not None and seconds < terms.needed_seconds:
+def _refuse_too_late(candidate: Candidate, terms: RequestTerms) -> None:
+    if terms.needed_seconds is not None and terms.seconds < terms.needed_seconds:
         raise NoTime(
-            f"{candidate.profile.id}: not asked: needs about {terms.needed_seconds:.0f} s, {max(0.0, seconds):.0f} s"
-            " are left. Raise max_seconds to have it asked."
+            f"{candidate.profile.id}: not asked: needs about {terms.needed_seconds:.0f} s,"
+            f" {max(0.0, terms.seconds):.0f} s are left. Raise max_seconds to have it asked."
         )
 
 

@@ -193,9 +193,10 @@ class Delegations:
 
 def _repeatable_tests(job: Job, contract: Contract) -> str | None:
     """The tests of a task that can be repeated from its text alone. None: no tests, or it needs files or the like."""
+    if contract.tests is None or contract.origin != "use":
+        return None
     needs_more = job.files or job.context is not None or contract.changes is not None or contract.commands
-    is_work = contract.origin == "use" and contract.tests is not None
-    return contract.tests.code if is_work and not needs_more and contract.tests is not None else None
+    return None if needs_more else contract.tests.code
 
 
 async def _sync_with_ledger(delegation: Delegation, services: Services) -> None:
