@@ -153,10 +153,10 @@ class RequestResult:
     outcome: AttemptOutcome
     """`unverified` if there is an answer."""
     thinking: bool
+    reserved_usd: float
+    """Its worst-case cost, reserved before it was sent."""
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
-    reserved_usd: float = 0.0
-    """Its worst-case cost, reserved before it was sent."""
     seconds: float = 0.0
     generation: Generation | None = None
     error: ProviderError | None = None

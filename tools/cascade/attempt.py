@@ -64,7 +64,7 @@ class Attempt:
     outcome: AttemptOutcome
     seconds: float
     """Generation and checks."""
-    is_repair: bool = False
+    is_repair: bool
     answer: Answer | None = None
     """None: the model gave no usable one."""
     checks: tuple[CheckResult, ...] = ()
@@ -131,7 +131,7 @@ class Attempts:
     check: Check
     prose: bool
     """True: the answer is text, not code."""
-    changes_files: bool = False
+    changes_files: bool
     """True: the answer changes files; a new file may be empty."""
     made: list[Attempt] = field(default_factory=list[Attempt])
 

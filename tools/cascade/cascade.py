@@ -41,7 +41,8 @@ class Cascade:
     """Whether nothing may leave this machine from the beginning."""
     notify: Callable[[str, Candidate, float | None], None]
     """Called with `asking` or `repairing` as an attempt begins, or with `waiting`; and with the expected seconds."""
-    notes: list[str] = field(default_factory=list[str])
+    notes: list[str]
+    """The receipt's notes; more are added."""
     exclusions: Exclusions = field(init=False)
     options: Options = field(init=False)
 

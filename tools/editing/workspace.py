@@ -40,7 +40,7 @@ class Workspace:
     """The file that the result belongs to, a key of `sources`."""
     roots: Roots
     protection: Protection
-    test_files: frozenset[Place] = frozenset()
+    test_files: frozenset[Place]
     """The test files that check the answer, which it must not change."""
 
     @property
@@ -62,7 +62,7 @@ async def snapshot_workspace(
     files: Sequence[ContextFile],
     roots: Roots,
     protection: Protection,
-    test_files: frozenset[Place] = frozenset(),
+    test_files: frozenset[Place],
 ) -> Workspace:
     """The snapshot for a task: its target and its context files.
 

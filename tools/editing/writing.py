@@ -41,8 +41,8 @@ class NotApplied(Exception):
 class Rollback:
     """The result of rolling back a task, by file."""
 
-    restored: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    restored: tuple[str, ...]
+    left: tuple[str, ...]
     """Files changed by somebody else since, which were left alone."""
 
 

@@ -14,7 +14,7 @@ from .privacy import Examination, Passage, examine
 async def examine_call(
     services: Services,
     texts: Mapping[str, str | None],
-    files: Sequence[ContextFile] = (),
+    files: Sequence[ContextFile],
     tests: TestsGiven | None = None,
     *,
     named: Sequence[str] = (),
