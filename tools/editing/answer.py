@@ -9,8 +9,6 @@ from .explanation import explains
 from .fences import find_fences, main_language
 from .reply_changes import Edit, Part, read_changes
 
-__all__ = ["PROSE_TYPES", "Answer", "Edit", "Part", "read_answer"]
-
 # Task types whose answer is prose, unless the prose only wraps a single block of code.
 PROSE_TYPES = frozenset({"documentation", "review", "architecture", "reasoning", "other"})
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ..checking.languages import can_be, guess_language, language_of_file
-from .answer import Answer, Edit, Part
+from .answer import Answer
 from .fences import RANK_OF_CODE, rank
 from .fragment import describe_loss, placeholder_in
 from .matching import closest, find_matches
+from .reply_changes import Edit, Part
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ import hashlib
 import os
 from pathlib import Path
 
-from chargehand.tools.editing.answer import Answer, Edit, Part
+from chargehand.tools.editing.answer import Answer
 from chargehand.tools.editing.change import Change, plan_change
 from chargehand.tools.editing.context import ContextFile
 from chargehand.tools.editing.protected import Protection
+from chargehand.tools.editing.reply_changes import Edit, Part
 from chargehand.tools.editing.workspace import Workspace, snapshot_workspace
 from chargehand.tools.guarding.roots import Roots
 

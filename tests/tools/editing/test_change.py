@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from change_scene import answer, workspace_of
 
-from chargehand.tools.editing.answer import Edit
 from chargehand.tools.editing.change import Change, plan_change
+from chargehand.tools.editing.reply_changes import Edit
 from chargehand.tools.errors import FileRefused
 
 pytestmark = pytest.mark.anyio

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from chargehand.tools.editing.answer import Edit, read_answer
+from chargehand.tools.editing.answer import read_answer
 from chargehand.tools.editing.context import ContextFile
 from chargehand.tools.editing.prompt import Changing, draft_prompt, repair_turn, review_prompt, validation_prompt
+from chargehand.tools.editing.reply_changes import Edit
 
 FILES = (ContextFile("src/a.py", "a = 1\n"), ContextFile("src/b.py", "b = 2\n"))
 TASK = "Rename a to b.\r\n\tKeep  <tags> & “quotes”, `ticks`,\n```python\nx\n```\n"

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replies import A_FIXED, CHANGES_OF_OTHER_FILES, CURRENT, FIXES_OF_THE_TARGET, TARGET, UNPLACEABLE
 
-from chargehand.tools.editing.answer import Answer, Edit, Part, read_answer
+from chargehand.tools.editing.answer import Answer, read_answer
 from chargehand.tools.editing.proposal import ProposedFiles, new_path, propose
+from chargehand.tools.editing.reply_changes import Edit, Part
 
 
 def _propose(reply: str, target: str | None = TARGET) -> ProposedFiles:
