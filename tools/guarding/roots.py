@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..editing.file_form import NotText, read_text
+from ..editing.folder import folder_below
 from ..errors import FileMissing, FileRefused, NoRoots
 
 FILE_BYTES_AT_MOST = 2_000_000
@@ -207,16 +208,8 @@ def _open_beneath(root: Path, relative: Path) -> int:
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if os.open not in os.supports_dir_fd:
         return _open_checked(root, relative, flags)
-    *folders, name = relative.parts or (".",)
-    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for folder in folders:
-            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = below
-        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
-    finally:
-        os.close(at)
+    with folder_below(root, relative.parent) as folder:
+        return os.open(relative.name or ".", flags | os.O_NOFOLLOW, dir_fd=folder.descriptor)
 
 
 def _open_checked(root: Path, relative: Path, flags: int) -> int:
