@@ -82,6 +82,14 @@ def read_text(data: bytes) -> FileText:
     raise NotText(f"it is marked as {encoding} but is not" if mark else "it is binary")
 
 
+def text_in(data: bytes) -> str | None:
+    """The text of a file's bytes. None: they are not text."""
+    try:
+        return read_text(data).text
+    except NotText:
+        return None
+
+
 def in_form_of(text: str, original: FileText | None) -> bytes:
     """The bytes of a new text, in the form of the original.
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from ...memory_store.records import Outcome
 from ..services import Services
-from .file_form import NotText, read_text
+from .file_form import text_in
 from .git_activity import has_git_activity
 from .journal import Journal, Journals, digest
 from .undo import now_at
@@ -76,8 +76,5 @@ def _written_lines(journal: Journal, number: int) -> set[str]:
 
 def _lines(data: bytes | None) -> set[str]:
     """The nonblank lines of a file, stripped."""
-    try:
-        text = "" if data is None else read_text(data).text
-    except NotText:
-        text = ""
-    return {line.strip() for line in text.split("\n")} - {""}
+    text = None if data is None else text_in(data)
+    return {line.strip() for line in (text or "").split("\n")} - {""}

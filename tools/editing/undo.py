@@ -12,7 +12,7 @@ from ...memory_store.under_way import read_state
 from ..errors import BadArgument, CallerError
 from ..guarding.text import visible
 from ..services import Services
-from .file_form import NotText, read_text
+from .file_form import text_in
 from .folder import folder_below
 from .journal import KEPT_DAYS, Entry, Journal, Journals, digest
 from .line_diff import unified_diff
@@ -160,7 +160,7 @@ def _since(journal: Journal, number: int) -> str | None:
         return None
     if data is None:
         return f"{entry.path} is gone, or is no longer a file."
-    written, found = _text(journal.after(number)), _text(data)
+    written, found = text_in(journal.after(number)), text_in(data)
     if written is None or found is None:
         return f"{entry.path} has changed, and is not text."
     diff = unified_diff(written, found, f"{entry.path} as written", f"{entry.path} as it is")
@@ -175,13 +175,6 @@ def now_at(entry: Entry) -> bytes | None:
     except OSError:  # its folder is gone or has been replaced by a link, so this is not the written file
         return None
     return None if found is None else found.data
-
-
-def _text(data: bytes) -> str | None:
-    try:
-        return read_text(data).text
-    except NotText:
-        return None
 
 
 def _shortened(diff: str) -> str:
