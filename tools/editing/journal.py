@@ -219,7 +219,7 @@ class Journals:
         except OSError as error:
             raise JournalUnusable(self.folder, error.strerror or str(error)) from error
 
-    def _note(self, error: "JournalUnusable") -> None:
+    def _note(self, error: JournalUnusable) -> None:
         if str(error) not in self._noted:
             self._noted.add(str(error))
             self.notices.append(str(error))

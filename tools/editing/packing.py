@@ -76,7 +76,7 @@ class Packing:
         return selection.packed()
 
     @cached_property
-    def _reading(self) -> Ranking:
+    def _ranking(self) -> Ranking:
         return rank_pieces(self.task, self.files, self.target)
 
     @cached_property
@@ -84,7 +84,7 @@ class Packing:
         return tuple(tuple(file.text.removesuffix("\n").split("\n")) for file in self.files)
 
     def _selection(self) -> "_Selection":
-        return _Selection(self.files, self._lines, self._reading)
+        return _Selection(self.files, self._lines, self._ranking)
 
 
 @dataclass
@@ -93,7 +93,7 @@ class _Selection:
 
     files: Sequence[ContextFile]
     lines: Sequence[Sequence[str]]
-    reading: Ranking
+    ranking: Ranking
     tokens: int = 0
     """Estimated tokens of the selected lines with the tags; tends to overestimate."""
     taken: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
@@ -101,14 +101,14 @@ class _Selection:
 
     def take_at(self, priority: int, *, room: int | None) -> None:
         """Select the pieces of a priority, those of the most useful files first, as far as they fit."""
-        place = {number: at for at, number in enumerate(self.reading.order)}
-        pieces = [piece for piece in self.reading.pieces if piece.priority == priority]
+        place = {number: at for at, number in enumerate(self.ranking.order)}
+        pieces = [piece for piece in self.ranking.pieces if piece.priority == priority]
         for piece in sorted(pieces, key=lambda piece: place[piece.file]):
             self._take(piece.file, piece.lines, room)
 
     def take_whole_files(self, *, room: int) -> None:
         """Select the rest of each file, most useful first, if all of it fits."""
-        for number in self.reading.order:
+        for number in self.ranking.order:
             self._take(number, range(len(self.lines[number])), room)
 
     def packed(self) -> Packed:
