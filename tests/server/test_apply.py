@@ -93,6 +93,18 @@ async def test_an_empty_file_can_be_created_but_no_file_can_be_emptied(open_serv
     assert file_contents(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
 
 
+async def test_a_result_that_the_file_already_contains_is_not_written(open_server: OpenServer, project: Path):
+    as_before = Reply(whole_file("doubling.py", BEFORE.decode()))
+    written_ns = (project / "doubling.py").stat().st_mtime_ns
+    async with open_server(Script({LOCAL: [as_before]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, model="local")
+
+    assert receipt["status"] == "unverified"
+    assert receipt["files_changed"] == []
+    assert "The files already contain this: nothing was written." in receipt["notes"]
+    assert (project / "doubling.py").stat().st_mtime_ns == written_ns
+
+
 async def test_a_folder_as_target_is_refused_before_any_model_is_asked(open_server: OpenServer, project: Path):
     script = Script({LOCAL: [RIGHT]})
     async with open_server(script) as server:

@@ -283,10 +283,26 @@ async def test_an_unusable_file_is_refused_with_the_reason(refusal: Refusal, tmp
         ("def test_x(:\n    pass", "tests: they do not parse as Python"),
         ("tests/test_missing.py", "tests: 'tests/test_missing.py' does not exist below"),
         ("../test_out.py", "tests: '../test_out.py' is outside the roots"),
+        ("tests/a.test.js", "tests: nothing in 'tests/a.test.js' can fail. Write asserts, or name .py files"),
     ],
 )
 async def test_tests_that_cannot_run_are_refused_before_generation(refusal: Refusal, tests: str, reason: str):
     assert reason in await refusal("delegate_generation", {"task": TASK, "tests": tests})
+
+
+async def test_test_files_in_different_roots_are_refused(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    files = [tmp_path / name / "test_it.py" for name in ("one", "other")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("def test_it(): assert double(1) == 2\n")
+    monkeypatch.setenv("CHARGEHAND_ROOTS", os.pathsep.join(str(file.parent) for file in files))
+    async with connect() as client:
+        result = await client.call_tool("delegate_generation", {"task": TASK, "tests": "\n".join(map(str, files))})
+
+    assert result.is_error
+    assert "tests: the files are in different roots. Name files of one project." in text_of(result)
 
 
 async def test_without_roots_the_error_explains_chargehand_roots(

@@ -139,6 +139,25 @@ async def test_a_skipped_repair_of_a_free_model_is_noted_with_its_expected_wait(
     assert receipt["notes"][-1].endswith('model="qwen3-30b-a3b" asks it alone.')
 
 
+async def test_another_model_of_the_same_role_is_named_but_not_asked(open_server: OpenServer):
+    async with open_server(all_fail, installed=(), without=("ANTHROPIC_API_KEY",)) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert {attempt["model"] for attempt in receipt["attempts"]} == {"gpt-oss-120b"}
+    assert receipt["notes"][-1] == (
+        'Stopped after 2 of 6 attempts: of each role one model is asked. model="qwen-3.8-27b" asks another.'
+    )
+
+
+async def test_a_code_block_that_was_never_closed_is_noted(open_server: OpenServer):
+    unclosed = Reply("```python\ndef double(count):\n    return 2 * count\n")
+    async with open_server(Script({LOCAL: [unclosed]})) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert receipt["notes"] == ["qwen3-30b-a3b: its code block was never closed; the end may be missing."]
+
+
 async def test_max_cost_usd_used_up_by_the_first_attempt_ends_the_task_over_budget(open_server: OpenServer):
     models, receipt = await run_failing_cascade(open_server, model="sonnet", max_cost_usd=0.005)
 

@@ -120,6 +120,23 @@ async def test_a_repair_expected_to_exceed_max_seconds_goes_to_a_faster_model(op
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b", "claude-haiku-5-5"]
 
 
+async def test_a_repair_for_which_no_model_has_the_time_is_named_with_the_seconds_left(
+    open_server: OpenServer, tmp_path: Path
+):
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, WRONG]})
+    async with open_server(script, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as server:
+        await answer_three_times(server)
+        slow_down(tmp_path, stream=3.0)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=10)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check"]
+    assert re.fullmatch(
+        r"qwen3-30b-a3b: not asked: it would not answer within the \d+ s that are left of max_seconds 10\."
+        r" Raise it to have it asked\.",
+        receipt["notes"][-1],
+    )
+
+
 @pytest.mark.parametrize("arguments", [{"model": "local"}, {"local_only": True}])
 async def test_a_slow_model_is_asked_when_no_other_is_allowed(open_server: OpenServer, tmp_path: Path, arguments):
     script = Script({LOCAL: [RIGHT]})

@@ -168,6 +168,7 @@ async def test_test_output_with_a_secret_is_not_sent_for_repair_or_review(open_s
     assert receipt["status"] == "failed"
     assert review["status"] == "refused"
     assert any("a check's output holds what looks like a secret" in note for note in receipt["notes"])
+    assert any(note.startswith("No model on this machine can continue with it. ") for note in receipt["notes"])
     assert AWS_KEY not in sent_to_remote_vendors(server)
 
 
