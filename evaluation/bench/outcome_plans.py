@@ -42,6 +42,8 @@ class StrategyResults:
     summary: Table
     losses: tuple[str, ...]
     """One sentence per contest: the strategies that beat the plan in the mean over the tasks, or that none did."""
+    areas: Table
+    """AIQ of each curve."""
     points: tuple[Point, ...]
     curves: tuple[Curve, ...]
 
@@ -102,7 +104,10 @@ def compare_strategies(table: OutcomeTable, chances: Mapping[str, Block]) -> Str
                 for b in strategies[name]
             ]
             curves.append(Curve(f"{name}, {contest.name}", sorted(along, key=lambda point: point.spend)))
-    return StrategyResults(summary, tuple(losses), tuple(points), tuple(curves))
+    areas = Table("", "AIQ", title="area under solved over spend")
+    for curve in curves:
+        areas.add_row(curve.name, f"{aiq([Point('', p.spend, p.quality * top) for p in curve.points]):.3f}")
+    return StrategyResults(summary, tuple(losses), areas, tuple(points), tuple(curves))
 
 
 _Next = Callable[[int, tuple[int, ...]], int | None]
@@ -237,6 +242,21 @@ def _upper_hull(points: Sequence[Point]) -> list[Point]:
             hull.pop()
         hull.append(point)
     return hull
+
+
+def aiq(points: Sequence[Point]) -> float:
+    """The area under the upper hull of quality over spend, from no answers at no spend to a spend of 1.
+
+    Spending more than the hull needs adds no quality (https://arxiv.org/abs/2403.12031, non-decreasing convex hull).
+    """
+    hull = [Point("", 0.0, 0.0)]
+    for point in sorted(points, key=lambda point: (point.spend, point.quality)):
+        if point.quality > hull[-1].quality:
+            hull = _upper_hull([*hull, point])
+    spends, qualities = [point.spend for point in hull], [point.quality for point in hull]
+    within = [spend for spend in spends if spend < 1]
+    last = float(np.interp(1.0, spends, qualities))
+    return float(np.trapezoid([*qualities[: len(within)], last], [*within, 1.0]))
 
 
 def _slope(from_: Point, to: Point) -> float:

@@ -4,12 +4,13 @@ Threefold cross-validation: for each fold the other two are remembered, so every
 that the complexity weights may have been fitted on the same set (docs/benchmarks.md). Plans are tuned on other tasks,
 too. Every attempt is paid at its own cost. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the
 area under the share of the gap between two models that is recovered, over the share of calls to the stronger; random
-is 0.5.
+is 0.5. CPT(80%) is the least share of calls to the stronger that recovers 80% of the gap.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,17 @@ from .outcome_tables import (
     read_outcomes,
     ridge_chances,
 )
-from .output import output, refuse
+from .output import output, print_as_json_only, refuse
 
 _PARTS = 3
 _SEED = 0
 _LEAST_GAP = 0.05
 _RESAMPLES = 300
 _SURE = 0.8
+_ROUNDING = 1e-9
 
+Measure = Callable[[Block, Block, Block], float]
+"""Called with the expected gain of the stronger model and what both solved, by task."""
 Judge = Callable[[OutcomeTable, Rows, Rows], Block]
 _JUDGES: Mapping[str, Judge] = {
     "random": random_chances,
@@ -66,12 +70,15 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
         console.print(note, soft_wrap=True)
     parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
-    console.print(_judgements(table, parts, chances))
+    pairs = _pairs(table)
+    console.print(_judgements(table, parts, chances, pairs))
+    print_as_json_only(_by_pair(table, parts, chances[OURS], pairs))
     why_no_plans = _why_no_plans(table, file)
     if why_no_plans is None:
         plans = compare_strategies(table, chances)
         console.print(plans.summary)
         console.print("\n".join(plans.losses), soft_wrap=True)
+        console.print(plans.areas)
         if picture is not None:
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
             try:
@@ -106,10 +113,26 @@ def apgr(gain: Block, weak: Block, strong: Block) -> float:
 
     gain: its expected advantage over the weaker one, by task.
     """
-    order = np.argsort(-gain, kind="stable")
-    won = np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / (strong - weak).sum()
     places = np.round(np.linspace(0, 1, 11) * len(gain)).astype(int)
-    return float(np.trapezoid(won[places], dx=0.1))
+    return float(np.trapezoid(_recovered(gain, weak, strong)[places], dx=0.1))
+
+
+def cpt(share: float, gain: Block, weak: Block, strong: Block) -> float:
+    """The call-performance threshold: the least share of tasks for the stronger model that recovers `share` of the gap.
+
+    gain: as for `apgr`.
+    """
+    is_enough = _recovered(gain, weak, strong) >= share - _ROUNDING
+    return float(is_enough.argmax() / len(gain))
+
+
+def _recovered(gain: Block, weak: Block, strong: Block) -> Block:
+    """The performance gap recovered when 0, 1, … all tasks go to the stronger model."""
+    order = np.argsort(-gain, kind="stable")
+    return np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / (strong - weak).sum()
+
+
+_THRESHOLDS: Mapping[str, Measure] = {"CPT(50%)": partial(cpt, 0.5), "CPT(80%)": partial(cpt, 0.8)}
 
 
 def calibration_error(chances: Block, solved: Block) -> float:
@@ -120,19 +143,27 @@ def calibration_error(chances: Block, solved: Block) -> float:
     return float(sum(abs(chances[b].mean() - solved[b].mean()) * b.mean() for b in found if b.any()))
 
 
-def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block]) -> Table:
+def _pairs(table: OutcomeTable) -> list[tuple[int, int]]:
+    """The weaker and the stronger model of each pair with a clear gap."""
     rates = table.solved.mean(axis=0)
     numbers = range(len(table.models))
-    pairs = [(w, s) for w, s in itertools.product(numbers, numbers) if rates[s] - rates[w] >= _LEAST_GAP]
+    return [(w, s) for w, s in itertools.product(numbers, numbers) if rates[s] - rates[w] >= _LEAST_GAP]
+
+
+def _judgements(
+    table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block], pairs: Sequence[tuple[int, int]]
+) -> Table:
     title = f"text only, {len(table.solved)} tasks, {len(pairs)} pairs of models"
-    shown = Table("", "APGR", f"less {RIVAL}", "calibration error", f"above {_SURE}", "of these solved", title=title)
+    columns = ("", "APGR", f"less {RIVAL}", *_THRESHOLDS, "calibration error", f"above {_SURE}", "of these solved")
+    shown = Table(*columns, title=title)
     rng = np.random.default_rng(_SEED)
     draws = [[part[rng.integers(0, len(part), len(part))] for part in parts] for _ in range(_RESAMPLES)]
-    of_rival = [mean_apgr(table, draw, chances[RIVAL], pairs) for draw in draws]
+    of_rival = [mean_of_pairs(apgr, table, draw, chances[RIVAL], pairs) for draw in draws]
     for name, found in chances.items():
-        beyond = np.array([mean_apgr(table, draw, found, pairs) for draw in draws]) - of_rival
+        beyond = np.array([mean_of_pairs(apgr, table, draw, found, pairs) for draw in draws]) - of_rival
         low, high = np.nanquantile(beyond, [0.025, 0.975])
-        cells = [f"{mean_apgr(table, parts, found, pairs):.3f}", f"{low:+.3f} to {high:+.3f}"]
+        mean, *thresholds = _measured(table, parts, found, pairs)
+        cells = [mean, f"{low:+.3f} to {high:+.3f}", *thresholds]
         if name not in ("random", "length"):
             likely = np.clip(found, 0, 1)
             sure = likely > _SURE
@@ -142,14 +173,32 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
     return shown
 
 
-def mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
+def _by_pair(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> Table:
+    shown = Table("weaker", "stronger", "APGR", *_THRESHOLDS, title=f"{OURS}, by pair of models")
+    for weak, strong in pairs:
+        cells = _measured(table, parts, chances, [(weak, strong)])
+        shown.add_row(table.models[weak], table.models[strong], *cells)
+    return shown
+
+
+def _measured(
+    table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]
+) -> list[str]:
+    """The cells of APGR and of each threshold."""
+    measures = (apgr, *_THRESHOLDS.values())
+    return [f"{mean_of_pairs(measure, table, parts, chances, pairs):.3f}" for measure in measures]
+
+
+def mean_of_pairs(
+    measure: Measure, table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]
+) -> float:
     """Mean over folds, as predictions from different memories are not comparable.
 
     A pair is left out of a fold in which the stronger model is not clearly better: there is no gap to recover. NaN when
     all are, as in some resamples of a very small set.
     """
     found = [
-        apgr(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
+        measure(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
         for part in parts
         for weak, strong in pairs
         if (table.solved[part, strong] - table.solved[part, weak]).mean() >= _LEAST_GAP / 2

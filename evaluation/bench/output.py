@@ -57,6 +57,12 @@ def output(usual: Console | None = None) -> Console:
     return _collection.get() or usual or standard_output(markup=False)
 
 
+def print_as_json_only(table: Table) -> None:
+    """Collect a table that is too long for a terminal; nothing is printed."""
+    if (collection := _collection.get()) is not None:
+        collection.print(table)
+
+
 def progress_output() -> Console:
     return Console(stderr=True)
 

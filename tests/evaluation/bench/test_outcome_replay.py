@@ -13,8 +13,8 @@ import pytest
 
 from chargehand.evaluation.bench.drawing import Point, draw
 from chargehand.evaluation.bench.outcome_online import learn_online
-from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, compare_strategies
-from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, mean_apgr, replay_outcomes
+from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, aiq, compare_strategies
+from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, cpt, mean_of_pairs, replay_outcomes
 from chargehand.evaluation.bench.outcome_tables import has_outcomes, product_chances, read_outcomes
 from chargehand.server.cli import main
 
@@ -69,10 +69,37 @@ def test_apgr_leaves_out_task_groups_in_which_the_weaker_model_is_better(file: P
     table.solved[reversed_] = table.solved[reversed_, ::-1]
     pair = [(0, 1)]
 
-    mean = mean_apgr(table, [normal, reversed_], table.solved, pair)
+    mean = mean_of_pairs(apgr, table, [normal, reversed_], table.solved, pair)
 
     assert mean == pytest.approx(0.75)
-    assert mean == mean_apgr(table, [normal], table.solved, pair)
+    assert mean == mean_of_pairs(apgr, table, [normal], table.solved, pair)
+
+
+def test_cpt_is_the_least_share_of_calls_that_recovers_the_gap():
+    weak = np.array([1.0, 0.0] * 50)
+    strong = np.ones(100)
+
+    assert cpt(0.8, np.zeros(100), weak, strong) == pytest.approx(0.8)
+    assert cpt(0.8, strong - weak, weak, strong) == pytest.approx(0.4)
+    assert cpt(0.5, weak - strong, weak, strong) == pytest.approx(0.75)
+
+
+def test_aiq_is_the_area_of_the_best_mixes_up_to_the_spend_of_the_best_model():
+    models = [Point("small", 0.25, 0.4), Point("dull", 0.5, 0.3), Point("best", 1.0, 0.8)]
+
+    assert aiq(models) == pytest.approx(0.25 * 0.4 / 2 + 0.75 * 0.6)
+    assert aiq([Point("free", 0.0, 0.5)]) == pytest.approx(0.5)
+    assert aiq([*models, Point("dearer", 2.0, 0.9)]) == pytest.approx(aiq(models))
+
+
+def test_json_adds_the_measures_of_each_pair_of_models(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "replay", str(file), "--json"]) == 0
+
+    judged, pairs = json.loads(capsys.readouterr().out)["tables"][:2]
+    assert pairs["rows"] == [
+        {"weaker": "cheap", "stronger": "dear"}
+        | {measure: judged["rows"][-1][measure] for measure in ("APGR", "CPT(50%)", "CPT(80%)")}
+    ]
 
 
 def test_the_calibration_error_is_the_mean_distance_of_prediction_and_rate():
