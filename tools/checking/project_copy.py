@@ -1,4 +1,4 @@
-"""Copies a project to run tests in, without its history, ignored files, caches and secrets.
+"""Copies a project to run tests in, without its history, caches, secrets and what git ignores but built modules.
 
 It does not protect against secrets in files with inconspicuous names. The sandbox has no network, but test output goes
 into the receipt and back to the model.
@@ -6,6 +6,7 @@ into the receipt and back to the model.
 
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -38,6 +39,10 @@ SECRET_FILES = (
     "*.tfvars", "local.settings.json",
 )  # fmt: skip
 """Case-insensitive name patterns of files that contain secrets; never copied."""
+
+_EXTENSION_MODULES = (".so", ".pyd")
+_SAYS_GENERATED = re.compile(rb"\A(?:.*\n){0,4}.*\b(?:generated|do not edit)\b", re.IGNORECASE)
+"""In the first lines of modules by setuptools-scm, hatch-vcs, protoc, ANTLR and uic (their output, seen 2026-11-30)."""
 
 SECRET_FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".docker"}
 
@@ -115,8 +120,18 @@ def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Itera
                 unwanted = entry.name in _HISTORY | _CACHES | SECRET_FOLDERS
                 if not unwanted and not ignoring.ignores(path, is_folder=True) and os.access(path, os.R_OK | os.X_OK):
                     yield from _wanted(path, ignoring.below(path), root)
-            elif not (is_secret(entry.name) or ignoring.ignores(path, is_folder=False)) and _is_copyable(path, root):
+            elif not is_secret(entry.name) and _is_copyable(path, root):
+                if ignoring.ignores(path, is_folder=False) and not _is_built(path):
+                    continue
                 yield path
+
+
+def _is_built(path: Path) -> bool:
+    """Whether a file is a module that a build made of files of the project: its package cannot be imported without."""
+    if path.suffix != ".py" or path.is_symlink():
+        return path.suffix in _EXTENSION_MODULES
+    with path.open("rb") as file:
+        return _SAYS_GENERATED.search(file.read(1000)) is not None
 
 
 def is_secret(name: str) -> bool:
