@@ -1,4 +1,4 @@
-"""Analyses the tests inside the sandbox: what can fail, what exits, and how failures are described.
+"""Analyses the tests inside the sandbox: what can fail, what exits, what the answer did, how failures are described.
 
 Loaded by `inside_tests.py`, which is next to it in the sandbox, and by nothing else.
 """
@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # see `inside_tests.py`
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python's parser raises for invalid source, including null bytes, surrogates and deep nesting."""
+
+ANSWERS = {"solution"}
+"""Names of the answer's modules."""
 
 
 class Explaining(ast.NodeTransformer):
@@ -171,6 +174,25 @@ def only_computes(function: Any) -> bool:
     nodes = [node for statement in definition.body for node in ast.walk(statement)]
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
     return not any(map(may_look, nodes)) and (returns or any(map(is_always_true, nodes)))
+
+
+def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") in ANSWERS:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def is_of_the_answer(error: BaseException) -> bool:
+    """Whether code of the answer raised an error, or a name that the answer lacks is imported from it."""
+    is_lacking = isinstance(error, ImportError) and error.name in ANSWERS
+    return is_lacking or passes_through_the_answer(error.__traceback__)
+
+
+def origin(item: Any) -> str:
+    """The module that defines a test's class or function."""
+    return (getattr(item, "cls", None) or getattr(item, "function", item)).__module__
 
 
 def is_a_skip(error: BaseException) -> bool:

@@ -55,9 +55,6 @@ def load_sibling(name: str) -> types.ModuleType:
 
 reading, vacuous_asserts = load_sibling("reading"), load_sibling("vacuous_asserts")
 
-ANSWERS = {"solution"}
-"""Names of the answer's modules."""
-
 
 def main() -> NoReturn:
     job = json.load(sys.stdin)
@@ -65,7 +62,7 @@ def main() -> NoReturn:
     quiet = os.open(os.devnull, os.O_RDONLY)
     os.dup2(quiet, 0)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-    ANSWERS.update(job.get("answers", ()))
+    reading.ANSWERS.update(job.get("answers", ()))
     if job["kind"] == "project" or "async def" in job["tests"]:
         importlib.import_module("asyncio")  # before the answer can replace it; half of the startup time
     folders = [os.path.abspath(folder) for folder in job.get("folders", ())]
@@ -257,7 +254,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
     # Before pytest's own hook, which replaces unittest's skip exception by its own.
     pytest.hookimpl(tryfirst=True)(ResultCounter.pytest_runtest_makereport)
-    pytest.hookimpl(hookwrapper=True)(ResultCounter.pytest_make_collect_report)
+    for wrapper in (ResultCounter.pytest_make_collect_report, ResultCounter.pytest_load_initial_conftests):
+        pytest.hookimpl(hookwrapper=True)(wrapper)
     counter = ResultCounter()
     options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:faulthandler"]
     # The project's settings may move the cache, or use options and marks of plugins that are missing here.
@@ -273,7 +271,12 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         "missing_module": counter.missing_module,
     }
     ended = len(counter.results)
-    if code == pytest.ExitCode.USAGE_ERROR or (counter.has_broken_down and not ended):
+    if counter.answer_breaks_a_conftest:
+        failure = "a conftest.py cannot be imported because of the code under test"
+        return verdict | {"status": "failed", "failure": failure, "was_printed": True}
+    # A selector in a file that cannot be imported selects nothing, which is a usage error too.
+    is_misused = code == pytest.ExitCode.USAGE_ERROR and not counter.first_failure
+    if is_misused or (counter.has_broken_down and not ended):
         return verdict | {"status": "broken_tests"}
     if counter.first_failure:
         return verdict | {"status": "failed"}
@@ -294,6 +297,7 @@ class ResultCounter:
         self.ended_by_the_answer: set[str] = set()
         self.has_broken_down = False
         """Whether pytest or a plugin crashed while no code of the answer was running."""
+        self.answer_breaks_a_conftest = False
         self.unusable_fixture: str | None = None
         self.without_fixture: set[str] = set()
         self.idle: set[str] = set()
@@ -305,9 +309,15 @@ class ResultCounter:
     def passed(self) -> int:
         return sum(result == "passed" and test not in self.idle for test, result in self.results.items())
 
+    def pytest_load_initial_conftests(self) -> Generator[None, Any, None]:
+        error = (yield).excinfo
+        cause = error and error[1].__cause__  # pytest reports the error itself as one of usage
+        if cause is not None:
+            self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
+
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
-        items[:] = [item for item in items if origin(item) not in ANSWERS]
+        items[:] = [item for item in items if reading.origin(item) not in reading.ANSWERS]
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
@@ -323,7 +333,7 @@ class ResultCounter:
     def pytest_make_collect_report(self) -> Generator[None, Any, None]:
         report = (yield).get_result()
         call = report.__dict__.get("call")
-        if report.skipped and call is not None and passes_through_the_answer(call.excinfo.tb):
+        if report.skipped and call is not None and reading.passes_through_the_answer(call.excinfo.tb):
             self.note(report.nodeid, "the code under test skipped its tests when it was imported")
 
     def pytest_collectreport(self, report: Any) -> None:
@@ -336,7 +346,7 @@ class ResultCounter:
         if trouble := reading.trouble_with_a_fixture(call.excinfo.value):
             self.unusable_fixture = self.unusable_fixture or trouble
             self.without_fixture.add(item.nodeid)
-        if reading.is_a_skip(call.excinfo.value) and passes_through_the_answer(call.excinfo.tb):
+        if reading.is_a_skip(call.excinfo.value) and reading.passes_through_the_answer(call.excinfo.tb):
             self.ended_by_the_answer.add(item.nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -354,7 +364,7 @@ class ResultCounter:
         if isinstance(excinfo.value, SystemExit):
             self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had finished")
         else:
-            self.has_broken_down = not passes_through_the_answer(excinfo.tb)
+            self.has_broken_down = not reading.passes_through_the_answer(excinfo.tb)
             self.note("", str(excrepr))
 
     def pytest_exception_interact(self, call: Any) -> None:
@@ -379,19 +389,6 @@ class ResultCounter:
     def note(self, test: str, failure: str) -> None:
         if self.first_failure is None:
             self.first_failure = f"{test}\n{failure}".lstrip("\n")
-
-
-def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") in ANSWERS:
-            return True
-        trace = trace.tb_next
-    return False
-
-
-def origin(item: Any) -> str:
-    """The module that defines a test's class or function."""
-    return (getattr(item, "cls", None) or getattr(item, "function", item)).__module__
 
 
 if __name__ == "__main__":

@@ -609,6 +609,40 @@ async def test_a_plugin_that_crashes_before_the_first_test_counts_as_not_run(san
     assert "RuntimeError: no display" in (result.note or "")
 
 
+@pytest.mark.parametrize("answer", ["size = no_such_name\n", "sides = 3\n"])
+@pytest.mark.parametrize("selector", ["", "::test_area"])
+async def test_an_answer_that_a_conftest_cannot_import_fails(sandbox: Sandbox, project, answer: str, selector: str):
+    (project / "src" / "sizes.py").write_text(answer)
+    (project / "tests" / "conftest.py").write_text("import pytest\nfrom sizes import size\n")
+    in_place = InPlace(project, ImportPath("sizes", ("src",)), ("sizes",))
+
+    result = await run_project_tests("", [f"tests/test_shapes.py{selector}"], project, sandbox, in_place=in_place)
+
+    assert result.outcome == "failed"
+    assert "size" in (result.first_failure or "")
+
+
+@pytest.mark.parametrize("answer", ["size = no_such_name\n", "sides = 3\n"])
+async def test_an_answer_that_a_single_test_cannot_import_fails(sandbox: Sandbox, project, answer: str):
+    (project / "src" / "sizes.py").write_text(answer)
+    (project / "tests" / "test_sizes.py").write_text("from sizes import size\ndef test_size():\n    assert size == 3\n")
+    in_place = InPlace(project, ImportPath("sizes", ("src",)), ("sizes",))
+
+    result = await run_project_tests("", ["tests/test_sizes.py::test_size"], project, sandbox, in_place=in_place)
+
+    assert result.outcome == "failed"
+    assert "size" in (result.first_failure or "")
+
+
+async def test_a_conftest_that_fails_by_itself_counts_as_not_run(sandbox: Sandbox, project):
+    (project / "tests" / "conftest.py").write_text("raise RuntimeError('no display')\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "RuntimeError: no display" in (result.note or "")
+
+
 async def test_a_missing_test_file_counts_as_not_run(sandbox: Sandbox, project):
     result = await run_project_tests("", ["tests/test_missing.py"], project, sandbox)
 
