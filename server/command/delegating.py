@@ -14,8 +14,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ...profiles.price import in_dollars
 from ...profiles.vocabulary import TaskType
-from ...tools.cascade.delegations import Stage
 from ...tools.cascade.receipt import AttemptReceipt, Receipt
+from ...tools.cascade.stage import Stage
 from ...tools.cascade.waiting import Report
 from ...tools.delegate_generation import Output, approval_limit_note, delegate_generation
 from ...tools.errors import BadArgument, FileRefused

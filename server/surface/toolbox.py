@@ -35,7 +35,7 @@ from .schema import published
 from .server_state import ServerState
 
 if TYPE_CHECKING:
-    from ...tools.cascade.delegations import Stage
+    from ...tools.cascade.stage import Stage
 
 Context = McpContext[ServerState, Any]  # the request type depends on the transport
 

@@ -1,6 +1,6 @@
 """Drafts, checks, and repairs or asks the next model, until a check passes or the contract is used up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 
@@ -247,17 +247,3 @@ def _short_wait_s(attempt: Attempt) -> float | None:
     error = attempt.request.error
     wait_s = error.retry_after_s if isinstance(error, RateLimited) else None
     return wait_s if wait_s is not None and wait_s <= _SHORT_WAIT_S else None
-
-
-def best_of(made: Sequence[Attempt]) -> Attempt | None:
-    """The attempt to deliver: the one that ended the task, else the closest to passing. None: no attempt has code."""
-    order = {"passed": 3, "unverified": 2}
-    with_code = [attempt for attempt in made if attempt.answer is not None]
-    return max(
-        with_code,
-        key=lambda attempt: (
-            order.get(attempt.outcome, int(attempt.lacks_a_package)) - (attempt.doubt is not None),
-            attempt.tests_passed,
-        ),
-        default=None,
-    )

@@ -1,22 +1,19 @@
 """The delegations that run in this process: started by one call, awaited by that one and others."""
 
-import json
 import logging
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Self
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.abc
 
 from ...memory_store.errors import LedgerError
 from ...memory_store.missed import read_missed
-from ...memory_store.records import Finish, NewTask
+from ...memory_store.records import NewTask
 from ...memory_store.under_way import is_cancellation_requested, write_stage
 from ...profiles.errors import ProfileError
-from ...profiles.model import ModelProfile
 from ..asking.request import Requester, RequestMonitor
 from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
@@ -27,15 +24,13 @@ from ..routing.decision import Decision
 from ..routing.plan import Check, PlanLimits
 from ..services import MemoryQuery, Services
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
-from .applying import apply_result, checks_of
+from .applying import checks_of
 from .attempt import Attempt, Attempts
-from .cascade import Cascade, best_of
+from .cascade import Cascade
+from .closing import close
 from .contract import Contract
-from .receipt import Egress, Receipt, Saving, Status
-
-# Seconds reported as left if unknown, and at least, since an answer is also checked.
-UNKNOWN_S = 30.0
-LEAST_LEFT_S = 5.0
+from .receipt import Receipt, Status
+from .stage import LEAST_LEFT_S, UNKNOWN_S, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -43,46 +38,12 @@ SYNC_EVERY_S = 0.5
 """Interval at which a delegation looks in the ledger for a request to cancel it, and writes its stage there."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The progress of a delegation."""
-
-    phase: str
-    """selecting, asking, waiting, loading, thinking, answering, checking, repairing, finished."""
-    model: str | None = None
-    attempt: int = 0
-    """Counted from 1; 0 before the first."""
-    output_tokens: int = 0
-    """Of the current attempt."""
-    ahead: int = 0
-    """Number of requests ahead in the queue of the model's server."""
-    task_id: str | None = None
-    """The id to resume with. None: the recipient knows it."""
-
-    def as_text(self) -> str:
-        task = f"task {self.task_id}: " if self.task_id else ""
-        if self.model is None:
-            return f"{task}{self.phase}"
-        tokens = f", {self.output_tokens} tokens" if self.output_tokens else ""
-        ahead = f", {self.ahead} ahead" if self.ahead else ""
-        return f"{task}attempt {self.attempt}: {self.model} {self.phase}{tokens}{ahead}"
-
-    def as_json(self) -> str:
-        """For other processes; without the token count, which changes too often to be written."""
-        return json.dumps(asdict(replace(self, output_tokens=0)))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> Self:
-        """The inverse of `as_json`. None: nothing is written yet."""
-        return cls(**json.loads(text)) if text else cls("selecting")
-
-
 @dataclass
 class Delegation:
     """One delegation, with events for its waiters."""
 
     task_id: str
-    stage: Stage = Stage("selecting")
+    stage: Stage = field(default_factory=Stage)
     receipt: Receipt | None = None
     """None: it is running, or failed with `error`."""
     error: BaseException | None = None
@@ -262,7 +223,7 @@ async def _delegate(delegation: Delegation, services: Services, job: Job, contra
     finally:
         # Not cancellable between writing the files and recording that.
         with anyio.CancelScope(shield=True):
-            delegation.receipt = await _close(status, attempts, notes, contract)
+            delegation.receipt = await close(status, attempts, notes, contract)
 
 
 async def _decide(task_id: str, services: Services, job: Job, contract: Contract) -> Decision:
@@ -288,74 +249,3 @@ async def _check(contract: Contract, services: Services) -> Check | None:
     if (await services.find_sandbox()).sandbox is None:
         return None
     return Check(false_pass=(await read_missed(services.ledger)).share)
-
-
-async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
-    """Deliver the result, and record and return the receipt; of a cancelled task too, for later calls."""
-    requester, best = attempts.requester, best_of(attempts.made)
-    applied = await apply_result(status, best, requester, contract)
-    status = applied.status
-    notes.extend(applied.notes)
-    baseline = _baseline(requester.services)
-    worth_usd = _cost_on(baseline, best, attempts.made) if baseline and best else None
-    saving = None
-    if status == "succeeded" and baseline is not None and worth_usd is not None:
-        saving = Saving(baseline_model=baseline.id, amount=round(worth_usd - attempts.spent_usd, 6))
-    receipt = Receipt(
-        task_id=requester.task_id,
-        status=status,
-        model=best.candidate.profile.id if best else None,
-        code=applied.code,
-        files_changed=list(applied.files),
-        attempts=[attempt.as_receipt(delivered=attempt is best) for attempt in attempts.made],
-        verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],
-        cost_usd=round(attempts.spent_usd, 6),
-        saved_usd=saving,
-        egress=[
-            Egress(host=h, requests=t.requests, bytes=t.bytes) for h, t in sorted(requester.monitor.traffic.items())
-        ],
-        notes=list(dict.fromkeys(filter(None, notes))),
-    )
-    finish = Finish(
-        status=status,
-        model=receipt.model,
-        verified_by=tuple(receipt.verified_by),
-        receipt=receipt.model_dump_json(exclude_none=True),
-        baseline_model=baseline.id if baseline and worth_usd is not None else None,
-        baseline_usd=worth_usd,
-    )
-    with requester.booking():
-        # The ledger shields its writes from cancellation.
-        await requester.services.ledger.finish_task(requester.task_id, finish)
-    if not requester.unwritten:
-        return receipt
-    return receipt.model_copy(update={"notes": [*receipt.notes, f"{_NOT_IN_THE_BOOKS} {requester.unwritten[0]}"]})
-
-
-_NOT_IN_THE_BOOKS = (
-    "Keep this receipt: it could not all be written down, so `resume` may not give it again, and `chargehand usage` may"
-    " count its requests at the most that they could cost. The reason:"
-)
-_DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
-
-
-def _baseline(services: Services) -> ModelProfile | None:
-    """The model that savings are measured against; None if no profile has the role."""
-    if services.rules.baseline_model is not None:
-        return services.catalogue.named(services.rules.baseline_model, services.today)[0]
-    return next(iter(services.catalogue.models_in_role(services.catalogue.rules.baseline_role, services.today)), None)
-
-
-def _cost_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:
-    """The cost of the work on the baseline model, in US dollars: the draft's prompt and the visible answer.
-
-    Thinking and repairs are overhead of the model used, not work that the baseline would have done. If the baseline
-    did the work itself, the cost of its attempts.
-    """
-    if best.candidate.profile.id == baseline.id:
-        return sum(attempt.cost_usd for attempt in made if attempt.candidate is best.candidate)
-    drafts = [t for t in made[: made.index(best) + 1] if t.candidate is best.candidate and not t.is_repair]
-    draft = drafts[-1] if drafts else best
-    return baseline.cost_usd(
-        input_tokens=draft.request.usage.input_tokens, output_tokens=best.request.usage.visible_tokens
-    )

@@ -12,8 +12,8 @@ from ..editing.writing import UNDONE
 from ..errors import OF_ANOTHER_PROJECT, CallerError, unknown_task
 from ..services import Services
 from ..vocabulary import AttemptOutcome
-from .delegations import LEAST_LEFT_S, UNKNOWN_S, Stage
 from .receipt import AttemptReceipt, Receipt, Status
+from .stage import LEAST_LEFT_S, UNKNOWN_S, Stage
 from .waiting import REPORT_EVERY_S, Report, still_running
 
 LOOK_EVERY_S = 0.25

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from .delegations import Stage
 from .receipt import Receipt
+from .stage import Stage
 
 REPORT_EVERY_S = 2.0
 
