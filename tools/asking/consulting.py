@@ -18,7 +18,8 @@ from ..routing.deciding import Job, decide, left_today_usd
 from ..routing.decision import Decision
 from ..routing.thinking import LEAST, decide_thinking
 from ..services import Services
-from .request import NoTime, Requester, RequestMonitor, RequestResult, RequestTerms, affordable
+from .monitor import RequestMonitor
+from .request import NoTime, Requester, RequestResult, RequestTerms, affordable
 from .tokens import BYTES_PER_TOKEN
 
 TIMEOUT_S = 120.0

@@ -14,7 +14,8 @@ from ...memory_store.missed import read_missed
 from ...memory_store.records import NewTask
 from ...memory_store.under_way import is_cancellation_requested, write_stage
 from ...profiles.errors import ProfileError
-from ..asking.request import Requester, RequestMonitor
+from ..asking.monitor import RequestMonitor
+from ..asking.request import Requester
 from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
