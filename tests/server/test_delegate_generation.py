@@ -613,3 +613,16 @@ async def test_the_text_shows_no_test_results_of_attempts_other_than_the_deliver
     assert [attempt.get("delivered") for attempt in receipt["attempts"]] == [True, None]
     assert "1 of 2 tests passed" not in text
     assert "double(4)" not in text
+
+
+async def test_the_text_shows_the_beginning_and_more_of_the_end_of_a_long_failure(open_server: OpenServer):
+    tests = "message = 'BEGIN ' + 'x ' * 2_000 + 'END'\nassert double(2) == 5, message\n"
+    async with open_server(Script({LOCAL: [WRONG]})) as server:
+        result = await server.client.call_tool(
+            "delegate_generation", {"task": RENAME, "tests": tests, "max_attempts": 1}
+        )
+
+    whole = result.structured_content["attempts"][0]["checks"][-1]["first_failure"]
+    assert len(whole) > 2_000
+    assert f"{whole[:500]}\n[…]\n{whole[-1_100:]}\n```" in text_of(result)
+    assert whole.endswith("END\nleft: 4\nright: 5")

@@ -176,7 +176,7 @@ def candidates_for(
     constraints: Constraints,
     circumstances: Circumstances,
     *,
-    reference_first: bool = True,
+    reference_first: bool,
 ) -> Iterator[Candidate]:
     """Every profile of the roles, by role, then by the role's order of preference, with retired ones last.
 

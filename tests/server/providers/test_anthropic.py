@@ -1,5 +1,6 @@
 """Behaviour specific to Anthropic, tested with the real SDK against its strict peer."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -211,3 +212,26 @@ async def test_an_output_limit_above_the_models_is_refused_with_the_vendors_reas
             await provider.generate(make_request("claude-haiku-5-5", max_output_tokens=128_001), observer)
 
     assert "claude-haiku-5-5" in str(caught.value)
+
+
+async def test_batches_are_found_newest_first_and_only_those_created_since_the_given_time(claude, make_request):
+    async with claude(lambda _: REPLY) as (peer, provider):
+        ids: list[str] = []
+        for second in (999, 1_000, 1_001):
+            peer.batches.clock = lambda created=second: dt.datetime.fromtimestamp(created, dt.UTC)
+            ids.append(await provider.batches.submit({"a": make_request("claude-haiku-5-5")}))
+        found = await provider.batches.submitted_since(1_000.0)
+
+    assert found == [ids[2], ids[1]]
+
+
+async def test_the_answer_of_a_batch_is_separate_from_its_thinking_and_has_no_duration(claude, make_request):
+    request = make_request("claude-haiku-5-5", thinking=Thinking(on=True))
+    async with claude(lambda _: REPLY) as (_, provider):
+        batch_id = await provider.batches.submit({"a": request})
+        assert await provider.batches.has_ended(batch_id)
+        ((name, generation),) = [result async for result in provider.batches.results(batch_id, {"a": request})]
+
+    assert (name, generation.text, generation.seconds) == ("a", REPLY.text, 0.0)
+    assert 0 < generation.usage.thinking_tokens < generation.usage.output_tokens
+    assert generation.vendor_state is not None
