@@ -215,6 +215,28 @@ def test_every_form_of_a_model_name_pins_the_model(name: str, expected: str):
     assert followers(decision) == set()
 
 
+def test_a_named_model_that_is_meant_for_simpler_tasks_is_used_with_a_warning():
+    within, beyond = (select_model(question(score, model="claude-haiku-5-5"), circumstances()) for score in (4.0, 4.1))
+
+    assert within.warnings == ()
+    assert choice(beyond) == "claude-haiku-5-5"
+    assert beyond.warnings == ("claude-haiku-5-5 is meant for complexity up to 4; this task has 4.1",)
+
+
+def test_a_named_model_on_probation_is_used_with_a_warning(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("id: claude-opus-5-5\nlifecycle: {on_probation: true}\n")
+    catalogue = load_catalogue(tmp_path)
+
+    decision = select_model(
+        question(9, model="claude-opus-5-5", catalogue=catalogue), circumstances(catalogue=catalogue)
+    )
+
+    assert decision.chosen.is_usable
+    assert decision.warnings == (
+        "claude-opus-5-5 is on probation: nothing was measured of it here, so it is asked only when it is named",
+    )
+
+
 def test_a_name_of_several_models_selects_the_first_reachable_one():
     decision = select_model(question(3, model="local_coder"), circumstances({"qwen3-coder-30b"}))
 
