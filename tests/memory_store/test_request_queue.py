@@ -70,11 +70,39 @@ async def test_turns_are_first_come_first_served_across_processes_and_report_the
 
     assert order == [1, 2, 3, 4]
     assert [places_told[0] for places_told in places.values()] == [1, 2, 3, 4]
-    assert all(places_told == sorted(places_told, reverse=True) for places_told in places.values())
+    assert all(places_told == sorted(set(places_told), reverse=True) for places_told in places.values())
     assert await ledger.rows("SELECT COUNT(*) FROM tickets") == [(0,)]
     for connection, owner in zip(openings, owners, strict=True):
         await owner.leave()
         await connection.aclose()
+
+
+async def test_a_waiter_of_the_same_process_gets_its_turn_at_once_and_not_at_its_next_look(
+    ledger: Ledger, owner: Owner, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("chargehand.memory_store.request_queue._LOOK_EVERY_S", 2 * BOUND_S)
+    queue = RequestQueue(ledger, owner, at_once=1)
+    first = await queue.take_turn(SERVER, _ignore)
+    with anyio.fail_after(BOUND_S):
+        async with anyio.create_task_group() as group:
+            waiting = anyio.Event()
+            group.start_soon(queue.take_turn, SERVER, lambda _: waiting.set())
+            await waiting.wait()
+            await queue.leave(SERVER, first)
+
+
+async def test_a_place_that_does_not_change_is_told_once(ledger: Ledger, owner: Owner, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chargehand.memory_store.request_queue._LOOK_EVERY_S", 0.0)
+    queue = RequestQueue(ledger, owner, at_once=1)
+    await queue.take_turn(SERVER, _ignore)
+    places_told: list[int] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(queue.take_turn, SERVER, places_told.append)
+        for _ in range(20):  # the waiter looks about as often
+            await ledger.identity()
+        group.cancel_scope.cancel()
+
+    assert places_told == [1]
 
 
 async def test_the_ticket_of_a_killed_process_is_dropped(start_writer, ledger: Ledger, owner: Owner):
