@@ -17,13 +17,17 @@ from chargehand.tools.provider import (
     ContextTooLong,
     EmptyAnswer,
     InvalidRequest,
+    MissingKey,
+    NotLocal,
     OutOfCredit,
+    Overloaded,
     ProviderError,
     Refused,
     Thinking,
     Truncated,
     Turn,
     UnknownModelId,
+    Usage,
 )
 
 pytestmark = pytest.mark.anyio
@@ -231,7 +235,34 @@ async def test_the_answer_of_a_batch_is_separate_from_its_thinking_and_has_no_du
         batch_id = await provider.batches.submit({"a": request})
         assert await provider.batches.has_ended(batch_id)
         ((name, generation),) = [result async for result in provider.batches.results(batch_id, {"a": request})]
+        ((_, unknown),) = [result async for result in provider.batches.results(batch_id, {})]
 
     assert (name, generation.text, generation.seconds) == ("a", REPLY.text, 0.0)
     assert 0 < generation.usage.thinking_tokens < generation.usage.output_tokens
     assert generation.vendor_state is not None
+    assert (unknown.text, unknown.usage) == ("", Usage())
+
+
+async def test_a_failure_while_results_of_a_batch_are_fetched_is_one_of_the_vendor(claude, make_request):
+    request = make_request("claude-haiku-5-5")
+    async with claude(lambda _: REPLY) as (peer, provider):
+        batch_id = await provider.batches.submit({"a": request})
+        await provider.batches.has_ended(batch_id)
+        peer.batches.faults = [HttpFault(529)]
+        with pytest.raises(Overloaded, match="Anthropic"):
+            _ = [result async for result in provider.batches.results(batch_id, {"a": request})]
+
+
+@pytest.mark.parametrize(("has_key", "local_only", "error"), [(True, True, NotLocal), (False, False, MissingKey)])
+async def test_a_batch_is_not_sent_if_one_of_its_requests_may_not_or_cannot_be(
+    claude, make_request, key: str, has_key: bool, local_only: bool, error: type[ProviderError]
+):
+    requests = {
+        "a": make_request("claude-haiku-5-5"),
+        "b": make_request("claude-haiku-5-5", local_only=local_only),
+    }
+    async with claude(lambda _: REPLY, key=key if has_key else "") as (peer, provider):
+        with pytest.raises(error):
+            await provider.batches.submit(requests)
+
+    assert peer.journal.exchanges == []

@@ -113,7 +113,12 @@ def test_a_prompt_too_long_for_a_model_goes_to_one_with_a_larger_context_window(
 
 
 def test_prompt_and_answer_together_must_fit_the_context_window():
-    assert chosen(3, "code_generation", prompt_tokens=60_000) == "gpt-oss-120b"
+    fits = select_model(question(3, "code_generation", prompt_tokens=60_000), circumstances())
+    assert choice(fits) == "gpt-oss-120b"
+
+    room = 65_536 - fits.chosen.expected.output_tokens
+    assert chosen(3, "code_generation", prompt_tokens=room) == "gpt-oss-120b"
+    assert chosen(3, "code_generation", prompt_tokens=room + 1) != "gpt-oss-120b"
     assert chosen(3, "code_generation", prompt_tokens=65_500) == "claude-sonnet-5-5"
 
 
