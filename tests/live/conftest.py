@@ -8,9 +8,9 @@ A vendor is tested if its variables are set, and otherwise skipped:
 - An OpenAI-compatible server: LIVE_COMPATIBLE_URL, with its /v1; LIVE_COMPATIBLE_MODEL, as its server lists it;
   LIVE_COMPATIBLE_KEY, if it needs one.
 
-A vendor's cheapest model is asked. With every answer as long as its limit allows, all tests together cost one cent:
-$0.0047 on claude-haiku-5-5 ($0.50 per million output tokens: https://platform.claude.com/docs/en/about-claude/pricing,
-seen 2026-11-23) and $0.0055 on gpt-oss-120b ($0.75: genai-prices 0.2.3). $0.003 of each is the cap of a delegation that
+A vendor's cheapest model is asked. With every answer as long as its limit allows, all tests together cost $0.011:
+$0.0048 on claude-haiku-5-5 ($0.50 per million output tokens: https://platform.claude.com/docs/en/about-claude/pricing,
+seen 2026-11-23) and $0.0060 on gpt-oss-120b ($0.75: genai-prices 0.2.3). $0.003 of each is the cap of a delegation that
 needs a tenth of it. An OpenAI-compatible model may write 3,600 tokens and answer one delegation, whose cap holds only
 if the server states its costs.
 """
