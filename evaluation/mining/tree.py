@@ -54,41 +54,30 @@ async def read_candidate(candidate: CommitCandidate, texts: TextCache) -> Candid
     changed = [*candidate.sources, *candidate.tests, *candidate.given]
     ids = [entry.id for entry in entries]
     ids += [content for delta in changed for content in (delta.before, delta.after) if content is not None]
-    text_of = await texts.read(ids)
+    known = await texts.read(ids)
+    text_of = {one: text for one in ids if (text := known[one]) is not None}
+    if (unread := _first_unread(candidate, text_of)) is not None:
+        path, content = unread
+        return Dropped(commit, "not text" if await texts.history.holds(content) else "not in the clone", path)
 
-    files = {entry.path: text for entry in entries if (text := text_of[entry.id]) is not None}
-    changes: list[SourceChange] = []
-    for delta in candidate.sources:
-        before = None if delta.before is None else text_of[delta.before]
-        after = text_of[delta.after or ""]
-        if delta.before is not None and before is None:
-            return await _unread(candidate, delta.path, delta.before, texts)
-        if after is None:
-            return await _unread(candidate, delta.path, delta.after, texts)
-        changes.append(SourceChange(delta.path, before, after))
-    tests: dict[str, str] = {}
-    tests_before: dict[str, str] = {}
-    for delta in candidate.tests:
-        text = text_of[delta.after or ""]
-        if text is None:
-            return await _unread(candidate, delta.path, delta.after, texts)
-        tests[delta.path] = text
-        if delta.before is not None and (old := text_of[delta.before]) is not None:
-            tests_before[delta.path] = old
-    for delta in candidate.given:
-        files.pop(delta.path, None)
-        if is_safe(delta.path) and delta.after is not None and (text := text_of[delta.after]) is not None:
-            files[delta.path] = text
-    files = _without_clashes({**files, **{c.path: c.before for c in changes if c.before is not None}, **tests})
-    if missing := [path for path in (*tests, *(c.path for c in changes if c.before is not None)) if path not in files]:
+    changes = [SourceChange(d.path, text_of.get(d.before or ""), text_of[d.after or ""]) for d in candidate.sources]
+    tests = {d.path: text_of[d.after or ""] for d in candidate.tests}
+    tests_before = {d.path: text_of[d.before] for d in candidate.tests if d.before in text_of}
+    given = {d.path: text_of[d.after] for d in candidate.given if d.after in text_of and is_safe(d.path)}
+    replaced = {d.path for d in candidate.given}
+    files = {e.path: text_of[e.id] for e in entries if e.id in text_of and e.path not in replaced}
+    sources = {c.path: c.before for c in changes if c.before is not None}
+    files = _without_clashes({**files, **given, **sources, **tests})
+    if missing := [path for path in (*tests, *sources) if path not in files]:
         return Dropped(commit, "names that cannot be given", missing[0])
     return CandidateContent({**stand_ins(files), **files}, tuple(changes), tests, tests_before)
 
 
-async def _unread(candidate: CommitCandidate, path: str, content: str | None, texts: TextCache) -> Dropped:
-    """The reason that a blob could not be read."""
-    is_there = content is not None and await texts.history.holds(content)
-    return Dropped(candidate.commit, "not text" if is_there else "not in the clone", path)
+def _first_unread(candidate: CommitCandidate, text_of: Mapping[str, str]) -> tuple[str, str] | None:
+    """Path and blob id of the first text that a task needs and that was not read. None: all were."""
+    needed = [(delta.path, content) for delta in candidate.sources for content in (delta.before, delta.after)]
+    needed += [(delta.path, delta.after) for delta in candidate.tests]
+    return next(((path, one) for path, one in needed if one is not None and one not in text_of), None)
 
 
 def is_safe(path: str) -> bool:
