@@ -54,6 +54,8 @@ _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
 _LEAST_TOKENS = 256
 _LEAST_THINKING_TOKENS = 1_024
 
+_CALLERS_LIMIT = "max_cost_usd"
+
 # Polling interval while waiting for money that another process may hold.
 _LOOK_EVERY_S = 0.25
 
@@ -80,7 +82,7 @@ class RequestTerms:
     """Expected duration of the reply: with less time left it is not sent. None: it is sent in any case."""
     left_usd: float | None = None
     """US dollars that the caller has left. None: no limit but the day's."""
-    limit: str = "max_cost_usd"
+    limit: str = _CALLERS_LIMIT
     """Name of the argument or setting that sets `left_usd`, for messages."""
     local_only: bool = False
     answer_schema: Mapping[str, object] | None = None
@@ -268,7 +270,7 @@ class Requester:
 
     async def _allowance(self, candidate: Candidate, terms: RequestTerms) -> Allowance:
         profile, cap_usd, left_usd = candidate.profile, self.services.rules.daily_budget_usd, terms.left_usd
-        limit, instead = terms.limit, ", or name a cheaper model" if terms.limit == RequestTerms.limit else ""
+        limit, instead = terms.limit, ", or name a cheaper model" if terms.limit == _CALLERS_LIMIT else ""
         if cap_usd is not None and profile.price is not None:
             left_today_usd = max(0.0, cap_usd - await self.services.ledger.spent_today_usd())
             if left_usd is None or left_today_usd <= left_usd:
