@@ -52,12 +52,12 @@ async def find_evaluation(
     return EvaluationRow(*rows[0]) if rows else None
 
 
-async def evaluations_of(ledger: Ledger, suite: str, seed: int) -> tuple[EvaluationRow, ...]:
-    """All evaluations of a suite with this seed, newest first."""
+async def evaluations_of(ledger: Ledger, suite: str) -> tuple[EvaluationRow, ...]:
+    """All evaluations of a suite, newest first."""
     rows = await ledger.rows(
         "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
-        " WHERE suite = ? AND seed = ? ORDER BY begun_at DESC, rowid DESC",
-        (suite, seed),
+        " WHERE suite = ? ORDER BY begun_at DESC, rowid DESC",
+        (suite,),
     )
     return tuple(EvaluationRow(*row) for row in rows)
 

@@ -2,14 +2,15 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio.to_thread
 
 from ...evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
-from ...memory_store.evaluation_runs import EvaluationInProgress, evaluations_of
+from ...memory_store.batched import batched_in
+from ...memory_store.evaluation_runs import EvaluationInProgress, EvaluationRow, evaluations_of, spent_usd
 from ...profiles.durable_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.services import Services
@@ -33,11 +34,19 @@ def read_power_and_load() -> tuple[bool | None, float | None]:
     return is_on_battery(), load_per_core()
 
 
+_RESULTS_KEPT = dt.timedelta(days=28)
+"""How long a batch's answers can be fetched, one day of margin included
+(https://platform.claude.com/docs/en/build-with-claude/batch-processing, seen 2026-11-25)."""
+
+
 @dataclass(frozen=True)
 class _Decision:
     """An evaluation to run, or the reason to skip it."""
 
     arguments: EvaluateArguments | None = None
+    continued_id: str | None = None
+    """The unfinished evaluation that it continues. None: a new one."""
+    is_of_earlier_week: bool = False
     why_not: str = ""
 
 
@@ -51,25 +60,45 @@ async def run_scheduled(
 ) -> int:
     """Evaluate if due. Returns the exit code, which is 0 when the run is skipped.
 
+    First fetches what vendors still hold of an earlier week, then continues what was begun this week, then measures
+    the models that are left.
     The result, the reason to skip or the error is printed, and appended to `schedule.log` in home, the data folder.
     page: an HTML file to write the figures to.
     """
+    code, continued = 0, set[str]()
+    while True:
+        try:
+            async with open_services() as services:
+                began = services.clock().astimezone()
+                # Asked only before the first evaluation: after it, this run itself has kept the machine busy.
+                decision = await _decide(services, arguments, began, None if continued else read_machine, continued)
+        except USER_FIXABLE as error:
+            return await anyio.to_thread.run_sync(fail, home, error)
+        if decision.arguments is None:
+            if not continued:
+                await _log(home, began, f"skipped: {decision.why_not}")
+            return code
+        ended = await _run(open_services, decision, home, began, page)
+        code = max(code, ended)
+        if decision.continued_id is None or (ended and not decision.is_of_earlier_week):
+            return code
+        continued.add(decision.continued_id)
+
+
+async def _run(
+    open_services: OpenServices, decision: _Decision, home: Path, began: dt.datetime, page: Path | None
+) -> int:
+    """Run one evaluation, and log its beginning and its end. Returns the exit code."""
     errors: list[Exception] = []
 
     def report_error(error: Exception) -> int:
         errors.append(error)
         return print_error(error)
 
-    try:
-        async with open_services() as services:
-            began = services.clock().astimezone()
-            decision = await _decide(services, arguments, began, read_machine)
-    except USER_FIXABLE as error:
-        return await anyio.to_thread.run_sync(fail, home, error)
     if decision.arguments is None:
-        await _log(home, began, f"skipped: {decision.why_not}")
-        return 0
-    await _log(home, began, "begun")
+        raise RuntimeError("there is nothing to run")
+    of_week = f" (week {decision.arguments.seed})" if decision.is_of_earlier_week else ""
+    await _log(home, began, f"begun{of_week}")
     code = await evaluate_from_shell(
         open_services, decision.arguments, as_json=False, page=page, report_error=report_error
     )
@@ -89,29 +118,61 @@ def fail(home: Path, error: Exception) -> int:
 
 
 async def _decide(
-    services: Services, arguments: EvaluateArguments, now: dt.datetime, read_machine: PowerAndLoad
+    services: Services,
+    arguments: EvaluateArguments,
+    now: dt.datetime,
+    read_machine: PowerAndLoad | None,
+    continued: Set[str],
 ) -> _Decision:
+    """read_machine None: the machine is known to be idle. continued: ids of evaluations not to continue again."""
     arguments = replace(arguments, seed=seed_of_week(now.date()))
-    rows = await evaluations_of(services.ledger, OWN_SUITE, arguments.seed or 0)
-    of_week = [(row, EvaluationTerms.from_json(row.terms)) for row in rows]
+    rows = [(row, EvaluationTerms.from_json(row.terms)) for row in await evaluations_of(services.ledger, OWN_SUITE)]
+    of_week = [(row, terms) for row, terms in rows if row.seed == arguments.seed]
     wanted = await _wanted_models(services, arguments)
-    done = [terms for row, terms in of_week if row.finished_at is not None and _covers(terms, arguments)]
-    if done and wanted <= {model for terms in done for model in terms.models}:
+    left = wanted - {
+        model
+        for row, terms in of_week
+        if (row.finished_at is not None and _covers(terms, arguments)) or row.id in continued
+        for model in terms.models
+    }
+    earlier = [
+        (row, terms)
+        for row, terms in rows
+        if row.seed != arguments.seed
+        and row.id not in continued
+        and _is_alike(terms, arguments)
+        and await _has_fetchable_answers(services, row)
+    ]
+    if not left and not earlier:
         return _Decision(why_not="this week's evaluation is done")
+    if read_machine is not None and (why_not := await _reason_to_wait(services, now, read_machine)) is not None:
+        return _Decision(why_not=why_not)
+    for row, terms in earlier:
+        return _Decision(replace(arguments, seed=row.seed, continued=terms), row.id, is_of_earlier_week=True)
+    # A run that was begun this week is continued with its own budget, so that daily runs do not spend one each.
+    for row, terms in of_week:
+        if row.finished_at is None and _is_alike(terms, arguments) and _has_models(terms, arguments, wanted, left):
+            return _Decision(replace(arguments, continued=terms), row.id)
+    spent = [await spent_usd(services.ledger, row.id) for row, terms in of_week if _is_alike(terms, arguments)]
+    if any(spent):
+        left_usd = max(0.0, _limit(budget_of(arguments)) - sum(spent))
+        arguments = replace(arguments, budget_usd=left_usd)
+    return _Decision(arguments if left == wanted else replace(arguments, models=tuple(sorted(left))))
+
+
+async def _reason_to_wait(services: Services, now: dt.datetime, read_machine: PowerAndLoad) -> str | None:
     on_battery, load = await anyio.to_thread.run_sync(read_machine)
     machine = Machine(
         on_battery, load, await _loaded(services), await tasks_of_other_processes(services.ledger, services.owner)
     )
-    why_not = reason_to_wait(machine, now)
-    if why_not is not None:
-        return _Decision(why_not=why_not)
-    # A run that was begun this week is continued with its own budget, so that daily runs do not spend one each.
-    begun = [
-        terms for row, terms in of_week if row.finished_at is None and _is_same_evaluation(terms, arguments, wanted)
-    ]
-    if begun:
-        return _Decision(replace(arguments, continued=begun[0]))
-    return _Decision(arguments)
+    return reason_to_wait(machine, now)
+
+
+async def _has_fetchable_answers(services: Services, row: EvaluationRow) -> bool:
+    """Whether a vendor holds answers that were asked, and will be paid, but were not fetched."""
+    if row.finished_at is not None or row.begun_at < services.now - _RESULTS_KEPT.total_seconds():
+        return False
+    return bool(await batched_in(services.ledger, row.id))
 
 
 async def _wanted_models(services: Services, arguments: EvaluateArguments) -> set[str]:
@@ -127,12 +188,16 @@ def _covers(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
     return set(terms.kinds) == set(arguments.kinds) and terms.repeat >= arguments.repeat
 
 
-def _is_same_evaluation(terms: EvaluationTerms, arguments: EvaluateArguments, wanted: set[str]) -> bool:
-    """Whether an evaluation has the requested models and tasks, and a budget within the requested one."""
-    same_models = wanted == set(terms.models) if arguments.models else wanted <= set(terms.models)
+def _is_alike(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
+    """Whether an evaluation has the requested kinds of task, and a budget within the requested one."""
     same_tasks = set(terms.kinds) == set(arguments.kinds) and terms.repeat == arguments.repeat
-    within_budget = _limit(terms.budget_usd) <= _limit(budget_of(arguments))
-    return same_models and same_tasks and within_budget
+    return same_tasks and _limit(terms.budget_usd) <= _limit(budget_of(arguments))
+
+
+def _has_models(terms: EvaluationTerms, arguments: EvaluateArguments, wanted: Set[str], left: Set[str]) -> bool:
+    """Whether an evaluation has models that are left to measure: if models were named, all of them and no other."""
+    models = set(terms.models)
+    return left <= models <= wanted if arguments.models else bool(left & models)
 
 
 def _limit(budget_usd: float | None) -> float:

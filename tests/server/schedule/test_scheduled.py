@@ -3,8 +3,11 @@
 import datetime as dt
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from chargehand.evaluation.peers.ollama import OllamaPeer
@@ -16,12 +19,13 @@ from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_services
-from chargehand.server.command.evaluating import EvaluateArguments
+from chargehand.server.command.evaluating import EvaluateArguments, evaluate_from_shell
 from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
 
 pytestmark = pytest.mark.anyio
 
-LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
+LOCAL, LOCAL_WIRE = "qwen3-30b-a3b", "qwen3:30b-a3b"
+HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
 KIND = "repair"
 """A few tasks that are quick to check."""
 IDLE = (False, 0.1)
@@ -287,7 +291,64 @@ async def test_a_manual_evaluation_of_one_model_does_not_count_for_all_models(
         await run(arguments=EvaluateArguments(kinds=(KIND,)))
         await run()
 
-    assert [o.models for o in evaluations] == [()]
+    (evaluation,) = evaluations
+    assert HAIKU in evaluation.models
+    assert LOCAL not in evaluation.models
+
+
+async def test_a_model_that_appears_during_the_week_is_measured_alone_with_the_rest_of_the_weeks_budget(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    answer = WrongModels()
+    arguments = EvaluateArguments(models=(HAIKU,), kinds=(KIND,), budget_usd=0.5)
+    async with vendors(answer) as peers:
+        use_vendors(monkeypatch, peers)
+        await run(arguments=arguments)
+        asked = len(answer.asked)
+        await run(arguments=replace(arguments, models=(HAIKU, SONNET)))
+        async with own_services() as services:
+            rows = await services.ledger.rows(
+                "SELECT e.budget_usd, GROUP_CONCAT(DISTINCT m.model), TOTAL(m.cost_usd) FROM evaluations e"
+                " JOIN measurements m ON m.evaluation_id = e.id GROUP BY e.id ORDER BY e.rowid"
+            )
+
+    (first, of_haiku, spent_usd), (second, of_sonnet, _) = rows
+    assert (of_haiku, of_sonnet) == (HAIKU, SONNET)
+    assert (first, second) == (0.5, pytest.approx(0.5 - spent_usd))
+    assert len(answer.asked) == 2 * asked
+
+
+async def test_answers_left_with_a_vendor_are_fetched_by_the_next_weeks_run_before_its_own(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    answer = WrongModels()
+    arguments = EvaluateArguments(models=(HAIKU,), kinds=(KIND,), budget_usd=2.0)
+    last_week = seed_of_week(dt.datetime.now().astimezone().date() - dt.timedelta(days=7))
+    async with vendors(answer) as peers:
+        use_vendors(monkeypatch, peers)
+        batches = peers.anthropic.batches
+        batches.ends_at_poll = 0
+        before = replace(arguments, seed=last_week, in_batches=True)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(evaluate_from_shell, own_services, before, as_json=True, page=None))
+            with anyio.fail_after(60):
+                while not any(batch.polls for batch in batches.batches.values()):
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        batches.ends_at_poll = 1
+        code = await run(arguments=arguments)
+        async with own_services() as services:
+            rows = await services.ledger.rows(
+                "SELECT e.seed, COUNT(*), COUNT(m.passed) FROM evaluations e"
+                " JOIN measurements m ON m.evaluation_id = e.id WHERE e.finished_at NOT NULL GROUP BY e.id"
+            )
+
+    (old_seed, old, old_judged), (_, new, new_judged) = rows
+    assert (code, old_seed) == (0, last_week)
+    assert (old_judged, new_judged) == (old, new)
+    assert [len(batch.requests) for batch in batches.batches.values()] == [old]
+    assert len(answer.asked) == old + new
+    assert log(home) == [f"begun (week {last_week})", "finished", "begun", "finished"]
 
 
 def test_the_environment_overrides_the_variables_in_schedule_env(
