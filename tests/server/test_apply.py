@@ -539,20 +539,52 @@ async def test_an_applied_change_can_be_validated_by_its_task_id(open_server: Op
         (AFTER + b"# more\r\n", ()),
         (b"def double(count):\r\n    return count + count\r\n", ("edited",)),
         (BEFORE, ("rejected",)),
+        (b"\x00", ("edited",)),
+        (None, ()),
     ],
 )
 async def test_later_edits_of_written_files_are_recorded_at_the_next_delegation(
-    open_server: OpenServer, project: Path, content: bytes, outcomes: tuple[str, ...]
+    open_server: OpenServer, project: Path, content: bytes | None, outcomes: tuple[str, ...]
 ):
     async with open_server(Script({LOCAL: [RIGHT]})) as server:
         receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
-        (project / "doubling.py").write_bytes(content)
+        (project / "doubling.py").unlink()
+        if content is not None:
+            (project / "doubling.py").write_bytes(content)
         await server.call("delegate_generation", task="Write something else")
         async with own_services() as services:
             row = await services.ledger.task(receipt["task_id"])
 
     assert row is not None
     assert row.outcomes == outcomes
+
+
+async def test_a_later_tasks_write_to_the_same_file_is_no_verdict_on_the_earlier_one(
+    open_server: OpenServer, project: Path
+):
+    other = Reply(fenced("def double(count):\n    return count + count\n"))
+    async with open_server(Script({LOCAL: [RIGHT, other]})) as server:
+        first = await server.call("delegate_generation", **APPLY, tests=TESTS)
+        second = await server.call("delegate_generation", **APPLY | {"task": f"{RENAME} again"}, tests=TESTS)
+        (project / "doubling.py").write_bytes(AFTER)
+        await server.call("delegate_generation", task="Write something else")
+        async with own_services() as services:
+            rows = [await services.ledger.task(receipt["task_id"]) for receipt in (first, second)]
+
+    assert [row.outcomes for row in rows if row is not None] == [(), ("rejected",)]
+
+
+async def test_a_reported_outcome_is_not_replaced_by_what_is_seen_in_the_files(open_server: OpenServer, project: Path):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
+        await server.call("report_outcome", task_id=receipt["task_id"], outcome="accepted")
+        (project / "doubling.py").write_bytes(BEFORE)
+        await server.call("delegate_generation", task="Write something else")
+        async with own_services() as services:
+            row = await services.ledger.task(receipt["task_id"])
+
+    assert row is not None
+    assert row.outcomes == ("accepted",)
 
 
 async def test_renaming_the_project_records_no_outcome_for_files_written_in_it(
