@@ -154,7 +154,10 @@ def _processes_already() -> int:
 
 
 def _system_folders() -> list[str]:
-    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    # Created by a bind, /etc would be closed to the user inside, and programs take that for a failure: npm ends.
+    arguments = ["--ro-bind", "/usr", "/usr", "--perms", "0755", "--dir", "/etc"]
+    for path in ("/etc/ld.so.cache", "/etc/alternatives"):  # Debian's awk, cc and java are links into the second
+        arguments += ["--ro-bind-try", path, path]
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         path = Path(name)
         if path.is_symlink():

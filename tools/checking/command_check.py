@@ -4,6 +4,7 @@ It does not protect against an answer that makes the command itself exit with 0,
 ends the process can. Only the user's config file defines commands.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,10 @@ class CommandCheck:
     language: str | None = None
     """The required language of the answer. None: any."""
     read_only: tuple[Path, ...] = ()
-    """Files and folders outside /usr that the command needs; their `bin` folders are on its PATH."""
+    """Files and folders outside /usr that the command needs; their `bin` folders are on its PATH.
+
+    The copy links to those of the project that it lacks, such as `node_modules`.
+    """
 
     @property
     def limits(self) -> Limits:
@@ -95,6 +99,7 @@ async def run_command_check(
         async with copied_project(project, change) as copy:
             if change is None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
+            await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
             run = await sandbox.run(
                 ["/usr/bin/env", f"PATH={_path(check.read_only)}", *check.command],
                 copy,
@@ -142,6 +147,18 @@ def _place(answer: str, copy: Path, answer_path: str) -> None:
         target.write_text(answer, encoding="utf-8", errors="surrogatepass")
     except OSError as error:
         raise FileRefused(f"the answer cannot be written to {answer_path}: {error.strerror}") from error
+
+
+def _link(read_only: tuple[Path, ...], project: Path, copy: Path) -> None:
+    """Make what is shown of the project, under its own path, available in the copy as well."""
+    for path in read_only:
+        place = path.parent.resolve() / path.name
+        if not place.is_relative_to(project):
+            continue
+        link = copy / place.relative_to(project)
+        if not os.path.lexists(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
 
 
 def _path(read_only: tuple[Path, ...]) -> str:

@@ -57,7 +57,13 @@ async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_envi
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
 
-@pytest.mark.skipif(not Path("/usr/bin/node").exists(), reason="this machine has no Node.js of the system's")
+NEEDS_NODE = pytest.mark.skipif(
+    not Path("/usr/bin/node").exists(), reason="this machine has no Node.js of the system's"
+)
+NEEDS_NPM = pytest.mark.skipif(not Path("/usr/bin/npm").exists(), reason="this machine has no npm of the system's")
+
+
+@NEEDS_NODE
 async def test_a_command_can_run_the_systems_node(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sh", "-c", "node -e 0"))
 
@@ -86,6 +92,35 @@ async def test_folders_named_in_read_only_are_visible_and_on_the_path(sandbox: S
     assert (await run_command_check(with_it, "good", None, project, sandbox)).outcome == "passed"
     assert (await run_command_check(without_it, "good", None, project, sandbox)).outcome == "not_run"
     assert not (tool.parent / "mark").exists()
+
+
+@NEEDS_NODE
+async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(sandbox: Sandbox, project: Path):
+    (project / "node_modules" / "sum").mkdir(parents=True)
+    (project / "node_modules" / "sum" / "index.js").write_text("module.exports = (a, b) => a + b\n")
+    command = ("node", "-e", "require('node:assert').equal(require('sum')(1, 2), 3)")
+    check = replace(CHECK, command=command, read_only=(project / "node_modules",))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+@NEEDS_NPM
+async def test_the_systems_npm_runs_a_script_of_the_project(sandbox: Sandbox, project: Path):
+    (project / "package.json").write_text('{"scripts": {"test": "grep -q good lib/answer.txt"}}')
+
+    result = await run_command_check(replace(CHECK, command=("npm", "test")), "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+async def test_a_command_that_the_system_reaches_through_etc_alternatives_runs(sandbox: Sandbox, project: Path):
+    check = replace(CHECK, command=("awk", "/good/ { found = 1 } END { exit !found }", "lib/answer.txt"))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
 
 
 async def test_the_answer_is_not_written_through_a_symlink_in_the_project(
