@@ -11,7 +11,9 @@ from ..memory_store.evaluations import Measurement
 from ..profiles.price import in_dollars
 from .figures import BANDS, ModelFigures, Rate, figures_of
 from .tables import print_table
+from .terms import OWN_SUITE
 
+_RESUME = "`chargehand evaluate --resume`"
 _SHOWN_USD = 6
 """Decimal places of dollar amounts in JSON."""
 
@@ -80,7 +82,8 @@ class Report:
     @property
     def headline(self) -> str:
         e = self.evaluation
-        state = "finished" if e.finished_at is not None else "unfinished: the same command continues it"
+        later = f" this week, and {_RESUME} later" if e.suite == OWN_SUITE else ""
+        state = "finished" if e.finished_at is not None else f"unfinished: the same command continues it{later}"
         return (
             f"Evaluation {e.id[:8]} ({e.suite}, seed {e.seed}): {_counted(self.items, 'task')},"
             f" {_counted(len(self.models), 'model')}, {in_dollars(self.cost_usd)}; {state}."
@@ -116,9 +119,10 @@ class Report:
         if not self.with_vendors:
             return ()
         answers = f"{self.with_vendors} answer{'s are' if self.with_vendors > 1 else ' is'} still with a vendor"
+        how = _RESUME if self.evaluation.suite == OWN_SUITE else "The same command"
         return (
-            f"{answers}, in a batch that continues by itself and is counted at its worst case. `chargehand evaluate"
-            " --resume` fetches the results.",
+            f"{answers}, in a batch that continues by itself and is counted at its worst case. {how} fetches the"
+            " results.",
         )
 
 

@@ -41,7 +41,8 @@ class Measured(BaseModel):
     seconds_per_answer: float | None = Field(default=None, ge=0)
     """Median."""
     usd_per_solved_task: float | None = Field(default=None, ge=0)
-    """Total cost, failures included, divided by the number solved. None: it solved none."""
+    """Cost of the answers that were judged, failures included, divided by the number solved; what an answer that broke
+    off cost is added when it is asked again. None: it solved none."""
     build: str | None = None
     """Digest and quantization of the weights measured. None: the vendor does not report them."""
     source: str

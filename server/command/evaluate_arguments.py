@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _EPILOG = (
     "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
     " budget"
-    " is used up, a task is broken, or it was interrupted); run the same command to continue. 1: nothing was measured;"
+    " is used up, a task is broken, or it was interrupted); run the same command to continue, in a later week with"
+    " --resume. 1: nothing was measured;"
     " the report, or standard error, says why. 2: the command is mistyped."
 )
 
@@ -49,7 +50,9 @@ def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
     repository.add_argument("--tasks", type=whole(1, 500), metavar="N", help="make at most N (20)")
     repository.add_argument("--python", type=_python, metavar="FILE", help="the Python whose packages its tests need")
     parser.add_argument(
-        "--resume", action="store_true", help="continue the last unfinished evaluation, with its settings"
+        "--resume",
+        action="store_true",
+        help="continue the last unfinished evaluation, with its settings (give --batch again for new answers)",
     )
     parser.add_argument(
         "--report",

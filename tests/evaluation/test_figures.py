@@ -4,6 +4,9 @@ import pytest
 from measurement_rows import measurement
 
 from chargehand.evaluation.figures import Rate, figures_of
+from chargehand.evaluation.report import Report
+from chargehand.evaluation.terms import OWN_SUITE
+from chargehand.memory_store.evaluation_runs import EvaluationRow
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,24 @@ def test_models_are_ordered_by_pass_rate_then_by_cost():
     )
 
     assert [figures.model for figures in ranked] == ["cheap", "dear", "weak"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "headline", "remark"),
+    [
+        (
+            OWN_SUITE,
+            "the same command continues it this week, and `chargehand evaluate --resume` later.",
+            "`chargehand evaluate --resume` fetches the results.",
+        ),
+        ("a-project", "the same command continues it.", "The same command fetches the results."),
+    ],
+)
+def test_an_unfinished_report_names_the_command_that_continues_it(suite: str, headline: str, remark: str):
+    row = EvaluationRow("e1", suite, 0, 0.0, None, 1.0, None, "")
+
+    report = Report.of(row, (), with_vendors=1)
+
+    assert report.headline.endswith(f"unfinished: {headline}")
+    (on_batches,) = report.remarks
+    assert on_batches.endswith(remark)

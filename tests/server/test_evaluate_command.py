@@ -201,7 +201,7 @@ async def test_the_same_command_repeats_only_the_request_whose_answer_was_cut_of
         second = await run_evaluate(tmp_path, peers, *TERMS, "--models", LOCAL)
 
     assert (first.code, second.code) == (3, 0)
-    assert "unfinished: the same command continues it" in first.out
+    assert "unfinished: the same command continues it this week, and `chargehand evaluate --resume` later" in first.out
     assert f"{LOCAL}: 1 answer was not measured: error: The answer of Ollama broke off" in first.out
     assert f"{len(TASKS)} tasks, 1 model, " in second.out
     assert f"{len(TASKS)} of {len(TASKS)}" in second.out
