@@ -304,6 +304,29 @@ async def test_a_target_without_apply_returns_a_diff_and_writes_nothing(open_ser
     assert file_contents(project) == {"doubling.py": BEFORE}
 
 
+async def test_a_diff_creates_the_empty_files_of_an_answer_too(open_server: OpenServer, project: Path, tmp_path: Path):
+    old, new = "def double(n):\n    return 2 * n\n", "def double(count):\n    return 2 * count\n"
+    (project / "doubling.py").write_text(old)
+    empty = "{}\n```python\n```\n"
+    answer = Reply(f"{empty.format('pkg/b.py')}\n{whole_file('doubling.py', new)}\n{empty.format('pkg/__init__.py')}")
+    async with open_server(Script({ECONOMY: [answer]})) as server:
+        receipt = await server.call(
+            "delegate_generation",
+            task=f"{RENAME}, and make packages",
+            context_files=["doubling.py"],
+            target="pkg/__init__.py",
+            model="haiku",
+        )
+        verdict = await server.call("validate_code", task_id=receipt["task_id"], depth="static")
+    before = file_contents(project)
+    (tmp_path / "change.diff").write_text(receipt["code"])
+    git(project, "apply", str(tmp_path / "change.diff"))
+
+    assert (receipt["status"], verdict["verdict"]) == ("unverified", "pass")
+    assert before == {"doubling.py": old.encode()}
+    assert file_contents(project) == {"doubling.py": new.encode(), "pkg/__init__.py": b"", "pkg/b.py": b""}
+
+
 async def test_files_that_the_call_did_not_name_are_reported_and_not_written(open_server: OpenServer, project: Path):
     (project / "other.py").write_text("X = 1\n")
     attack = (

@@ -12,7 +12,7 @@ from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in, visible
 from .answer import Answer
 from .file_form import NotWritable, in_form_of
-from .line_diff import LineCount, count_lines, unified_diff
+from .line_diff import LineCount, count_lines, diff_of_empty_file, unified_diff
 from .proposal import propose
 from .workspace import Place, Source, Workspace
 
@@ -54,10 +54,13 @@ class Change:
     """Parts of the answer that are not written, with reasons, as sentences for the caller."""
 
     def as_text(self) -> str:
-        """The change as text: the content of a single new file, else a diff for `git apply`."""
+        """The change as text: the content of a single new file, else a diff for `git apply`.
+
+        New files that are empty come last, since git would take the header of a file after them for theirs.
+        """
         if len(self.files) == 1 and self.files[0].before is None:
             return self.files[0].text_after
-        return "".join(
+        diffs = [
             unified_diff(
                 file.text_before,
                 file.text_after,
@@ -65,7 +68,9 @@ class Change:
                 f"b/{file.relative.as_posix()}",
             )
             for file in self.files
-        )
+        ]
+        empty = [file.relative.as_posix() for file in self.files if file.before is None and not file.text_after]
+        return "".join([*diffs, *map(diff_of_empty_file, empty)])
 
     def below(self, root: Path) -> Mapping[Path, bytes]:
         """The new contents by path relative to a root."""

@@ -56,6 +56,11 @@ def unified_diff(text_before: str, text_after: str, name_before: str, name_after
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in diff)
 
 
+def diff_of_empty_file(path: str) -> str:
+    """The diff that creates an empty file, which has no lines to show; for git, and for patch(1) since 2.7."""
+    return f"diff --git a/{path} b/{path}\nnew file mode 100644\n"
+
+
 def count_lines(text_before: str, text_after: str) -> LineCount:
     """The number of added and removed lines; a changed line counts as both, as does one that loses its line end."""
     before, after = lines_of(text_before), lines_of(text_after)

@@ -10,7 +10,8 @@ from ..guarding.roots import Roots
 from .file_form import FileText, NotText, NotWritable, in_form_of, read_text
 from .line_diff import lines_of
 
-_BEGINNING = re.compile(r"\A--- (?:a/[^\n]+|/dev/null)\n\+\+\+ b/[^\n]+\n@@ -")
+_EMPTY_FILE = re.compile(r"diff --git a/(?P<path>[^\n]+) b/(?P=path)\nnew file mode 100644\n")
+_BEGINNING = re.compile(rf"\A(?:--- (?:a/[^\n]+|/dev/null)\n\+\+\+ b/[^\n]+\n@@ -|{_EMPTY_FILE.pattern})")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@\n")
 
 
@@ -61,6 +62,10 @@ def _read(diff: str) -> Iterator[_FileDiff]:
     at = 0
     while at < len(lines):
         old, new = lines[at], "".join(lines[at + 1 : at + 2])
+        if (empty := _EMPTY_FILE.fullmatch(old + new)) is not None:
+            yield _FileDiff(empty["path"], is_new=True, hunks=())
+            at += 2
+            continue
         if not (old.startswith("--- ") and new.startswith("+++ b/")):  # written by a model, with wrong line counts
             raise DoesNotApply("any file")
         at += 2

@@ -34,10 +34,11 @@ def test_a_diff_gives_the_bytes_that_its_change_would_write(before: str, after: 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         made = (rewritten(folder, "x.py", before, after), rewritten(folder, "y.py", before, other))
-        files = [file for file in made if file.after != file.before]
+        empty = [FileWrite(name, (folder, Path(name)), None, b"", "", "") for name in ("new b/e.py", "f.py")]
+        files = [*(file for file in made if file.after != file.before), *empty]
         diff = Change(tuple(files)).as_text()
 
-        assert is_own_diff(diff) is bool(files)
+        assert is_own_diff(diff)
         assert [(f.relative, f.data) for f in apply_own_diff(diff, Roots((folder,)))] == [
             (f.relative, f.after) for f in files
         ]
