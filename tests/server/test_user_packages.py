@@ -41,3 +41,25 @@ async def test_an_import_of_a_package_the_project_lacks_is_sent_back_for_repair(
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert "No module named 'no_such_package'" in script.asked[1].messages[-1][1]
+
+
+async def test_a_member_of_a_workspace_is_tested_with_the_other_members_that_are_linked(
+    open_server: OpenServer, tmp_path: Path
+):
+    project = tmp_path / "project"
+    for member, code in {"app": "from core import twice\n\ndef double(n):\n    return twice(n)\n", "core": ""}.items():
+        folder = project / "members" / member
+        (folder / "src" / member).mkdir(parents=True)
+        (folder / "pyproject.toml").write_text(f"[project]\nname = '{member}'\n")
+        (folder / "src" / member / "__init__.py").write_text(code or "def twice(n):\n    return 2 * n\n")
+    packages = next((project / ".venv").glob("lib/python3*/site-packages"))
+    (packages / "_core.pth").write_text(f"{project}/members/core/src\n")
+    (project / "members" / "app" / "test_app.py").write_text(
+        "from app import double\n\ndef test_double():\n    assert double(4) == 8\n"
+    )
+    given = {"target": "members/app/src/app/__init__.py", "tests": "members/app/test_app.py"}
+    good = Reply(fenced("from core import twice\n\ndef double(count):\n    return twice(count)"))
+    async with open_server(Script({LOCAL: [good]})) as server:
+        receipt = await server.call("delegate_generation", task=TASK, output="apply", **given)
+
+    assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
 
 @dataclass(frozen=True)
 class ImportPath:
@@ -15,19 +17,32 @@ class ImportPath:
 def import_path(relative: PurePath, project: Path) -> ImportPath | None:
     """The import path of a file. None: it is not a Python module, or its name cannot be imported.
 
-    relative: from the project's root. In the `src` layout the package is below `src`. The folder of a file outside
-    a package is added to sys.path, as when the file is run as a script.
+    relative: from the project's root. A project within it, such as a member of a workspace, is imported from its own
+    folder. In the `src` layout the package is below `src`. The folder of a file outside a package is added to
+    sys.path, as when the file is run as a script.
     """
     if relative.suffix != ".py":
         return None
-    folders = ["."]
-    parts = relative.with_suffix("").parts
-    if parts[0] == "src" and len(parts) > 1 and not (project / "src" / "__init__.py").exists():
-        parts, folders = parts[1:], ["src", "."]
+    home = _innermost_project(relative, project)
+    folders = [home]
+    parts = relative.relative_to(home).with_suffix("").parts
+    if parts[0] == "src" and len(parts) > 1 and not (project / home / "src" / "__init__.py").exists():
+        parts, folders = parts[1:], [home / "src", home]
     if len(parts) > 1 and parts[-1] == "__init__":
         parts = parts[:-1]
     if not (project / relative.parent / "__init__.py").exists():
-        folders.append(relative.parent.as_posix())
+        folders.append(relative.parent)
         if not all(part.isidentifier() for part in parts):
             parts = parts[-1:]
-    return ImportPath(".".join(parts), tuple(dict.fromkeys(folders))) if all(map(str.isidentifier, parts)) else None
+    if not all(map(str.isidentifier, parts)):
+        return None
+    return ImportPath(".".join(parts), tuple(dict.fromkeys(folder.as_posix() for folder in [*folders, PurePath()])))
+
+
+def _innermost_project(relative: PurePath, project: Path) -> PurePath:
+    """The nearest folder above a file that has a project file and is not a package; the project's root if none has."""
+    for folder in relative.parents:
+        files = {name for name in (*_PROJECT_FILES, "__init__.py") if (project / folder / name).exists()}
+        if files and "__init__.py" not in files:
+            return folder
+    return PurePath()

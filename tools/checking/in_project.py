@@ -28,6 +28,7 @@ async def run_in_project(
     contents of the answer's files, by path relative to the tests' root, or to the file's root if the tests are text.
     Raises FileRefused if the project cannot be copied.
     """
+    from .interpreter import linked_folders
     from .project_copy import copied_project
     from .running import InPlace, run_project_tests, run_tests
     from .running_node import InProject
@@ -35,7 +36,9 @@ async def run_in_project(
     root = tests.root or main[0]
     async with copied_project(root, written) as copy:
         names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
-        in_place = InPlace(copy, import_path(main[1], copy) if main[0] == root else None, tuple(names))
+        imported = import_path(main[1], copy) if main[0] == root else None
+        linked = () if sandbox.packages is None else linked_folders(Path(sandbox.packages), root)
+        in_place = InPlace(copy, imported, tuple(names), linked)
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(

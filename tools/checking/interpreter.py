@@ -57,7 +57,7 @@ def named_interpreter(executable: Path) -> Interpreter:
     """The Python that the user configured, in a virtual environment or not, with its installed packages.
 
     Raises SandboxFailed if it is too old. Packages installed as a link to another folder (`pip install -e`) are not
-    visible.
+    visible; those of the project itself are in its copy, see `linked_folders`.
     """
     if not re.match(r"(?i)python|pypy", executable.name):
         raise SandboxFailed(f"[sandbox] python: {executable} is not named like a Python; name its `bin/python`")
@@ -75,6 +75,17 @@ def named_interpreter(executable: Path) -> Interpreter:
     needed = dict.fromkeys(folder for place in places for folder in _needed(place, place.parent.parent))
     folders = [folder for folder in needed if folder.exists() and not any(up in needed for up in folder.parents)]
     return Interpreter(executable, tuple(folders), (), packages=str(environment))
+
+
+def linked_folders(environment: Path, project: Path) -> tuple[str, ...]:
+    """The folders of a project that an environment imports from (`pip install -e`), relative to the project.
+
+    Read from `.pth` files; packages that are linked by an import hook instead are not found.
+    """
+    files = sorted(environment.glob("lib/*/site-packages/*.pth"))
+    lines = [line.strip() for file in files for line in file.read_text("utf-8", errors="replace").splitlines()]
+    folders = [Path(line).resolve() for line in lines if line.startswith("/")]
+    return tuple(folder.relative_to(project).as_posix() for folder in folders if folder.is_relative_to(project))
 
 
 def pytest_modules() -> Mapping[str, Path]:

@@ -52,12 +52,14 @@ class InPlace:
     the tests import other modules of the project."""
     modules: tuple[str, ...] = ()
     """All modules that the answer wrote; tests in them do not count."""
+    linked: tuple[str, ...] = ()
+    """Further folders of the project to import from."""
 
     @property
     def job(self) -> Mapping[str, object]:
         module = self.imported.name if self.imported else None
         folders = self.imported.folders if self.imported else (".", "src")
-        return {"module": module, "folders": folders, "answers": self.modules}
+        return {"module": module, "folders": [*folders, *self.linked], "answers": self.modules}
 
 
 async def run_tests(

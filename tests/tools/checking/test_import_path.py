@@ -6,6 +6,8 @@ import pytest
 
 from chargehand.tools.checking.import_path import ImportPath, import_path
 
+ONE_AND_ROOT = ("members/one/src", "members/one", ".")
+
 
 @pytest.mark.parametrize(
     ("file", "packages", "expected"),
@@ -18,6 +20,9 @@ from chargehand.tools.checking.import_path import ImportPath, import_path
         ("scripts/tool.py", [], ImportPath("scripts.tool", (".", "scripts"))),
         ("my-scripts/tool.py", [], ImportPath("tool", (".", "my-scripts"))),
         ("my-scripts/my-tool.py", [], None),
+        ("members/one/src/pkg/mod.py", ["members/one/src/pkg"], ImportPath("pkg.mod", ONE_AND_ROOT)),
+        ("members/two/pkg/mod.py", ["members/two/pkg"], ImportPath("pkg.mod", ("members/two", "."))),
+        ("members/pkg/mod.py", ["members", "members/pkg"], ImportPath("members.pkg.mod", (".",))),
         ("pkg/data.json", ["pkg"], None),
     ],
 )
@@ -27,5 +32,8 @@ def test_the_import_path_of_a_file_follows_from_its_packages(
     for package in packages:
         (tmp_path / package).mkdir(parents=True, exist_ok=True)
         (tmp_path / package / "__init__.py").touch()
+    for member in ("members/one", "members/two", "members/pkg"):
+        (tmp_path / member).mkdir(parents=True, exist_ok=True)
+        (tmp_path / member / "pyproject.toml").touch()
 
     assert import_path(Path(file), tmp_path) == expected
