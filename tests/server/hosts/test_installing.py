@@ -79,6 +79,15 @@ def test_without_config_the_hosts_own_file_is_changed(
     assert "chargehand" not in file.read_text()
 
 
+def test_a_path_with_letters_beyond_ascii_is_written_readably(file: Path, tmp_path: Path):
+    roots = tmp_path / "Jürgens Projekt"
+    roots.mkdir()
+
+    run("install", "cursor", "--config", file, "--roots", roots)
+
+    assert f'"CHARGEHAND_ROOTS": "{roots}"' in file.read_text(encoding="utf-8")
+
+
 def test_uninstalling_from_a_missing_file_changes_nothing(file: Path, capsys: pytest.CaptureFixture[str]):
     assert run("uninstall", "cursor", "--config", file) == 0
 
