@@ -15,7 +15,7 @@ from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.cli import own_services
 from chargehand.tools.cascade.elsewhere import receipt_of
 from chargehand.tools.editing.change import Change, FileWrite
-from chargehand.tools.editing.journal import KEPT_DAYS, Journals
+from chargehand.tools.editing.journal import KEPT_DAYS, Journals, JournalUnusable
 from chargehand.tools.editing.undo import ChangedSince, recover, undo_task
 from chargehand.tools.editing.writing import apply_change
 from chargehand.tools.errors import BadArgument, CallerError
@@ -451,3 +451,21 @@ async def test_a_damaged_journal_is_reported_once_does_not_block_others_and_can_
     assert f"{damaged / 'plan.json'} cannot be used (it is damaged)" in message
     assert contents(project) == BEFORE
     assert [path.name for path in services.journals.folder.iterdir()] == ["lock"]
+
+
+async def test_an_id_that_cannot_be_a_file_name_is_one_that_wrote_no_files(services: Services):
+    for task_id in ("a" * 300, f"../{TASK}"):
+        with pytest.raises(CallerError, match="wrote no files that are still remembered"):
+            await undo_task(services, task_id)
+
+
+async def test_a_folder_of_journals_that_is_a_file_is_refused_and_noted_once(services: Services):
+    folder = services.journals.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("mine")
+
+    with pytest.raises(JournalUnusable, match="it is not a folder"):
+        services.journals.find(TASK)
+    assert services.journals.all() == services.journals.all() == []
+    (notice,) = services.journals.notices
+    assert str(folder) in notice
