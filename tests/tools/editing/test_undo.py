@@ -237,11 +237,17 @@ async def test_half_written_files_of_a_dead_server_are_restored_at_the_next_star
             raise Crash
 
     await write(services, project, at_step=crash)
+    half_written = await receipt_of(services, TASK)
     await recover(services.ledger, services.journals, services.now)
+    restored = await receipt_of(services, TASK)
 
     assert contents(project) == BEFORE
     assert f"Task {TASK} was interrupted while writing" in caplog.text
     assert len(services.journals.take_notices()) == 1
+    assert half_written.notes[1:] == [
+        f"Files may be half written: a.py, sub/b.py, sub/new.py. `chargehand undo {TASK}` restores them."
+    ]
+    assert restored.notes[1:] == ["Files are as they were before: a.py, sub/b.py, sub/new.py."]
     await recover(services.ledger, services.journals, services.now)
     assert services.journals.take_notices() == []
 
