@@ -25,6 +25,7 @@ from .readiness import Machine, reason_to_wait, tasks_of_other_processes
 LOG_FILE = "schedule.log"
 _LINES_KEPT = 500
 _CONTINUED = "a later run of this week continues it, or `chargehand evaluate --resume`"
+_NOTHING = f"raise --budget-usd if the budget is too small; otherwise {_CONTINUED}"
 
 PowerAndLoad = Callable[[], tuple[bool | None, float | None]]
 """Reads whether the machine runs on battery, and its load per core; None means not known."""
@@ -105,7 +106,7 @@ async def _run(
     if errors and isinstance(errors[0], EvaluationInProgress):
         await _log(home, began, f"skipped: {_in_a_line(errors[0])}")
         return 0
-    ended = {0: "finished", 1: f"nothing was measured: {_CONTINUED}"}
+    ended = {0: "finished", 1: f"nothing was measured: {_NOTHING}"}
     what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"not finished: {_CONTINUED}")
     await _log(home, dt.datetime.now().astimezone(), what)
     return code

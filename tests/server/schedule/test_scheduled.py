@@ -213,7 +213,7 @@ async def test_an_unavailable_model_does_not_stop_the_others_from_being_continue
     assert rows == [(HAIKU, 1)]
     assert log(home) == [
         "begun",
-        f"nothing was measured: {CONTINUED}",
+        f"nothing was measured: raise --budget-usd if the budget is too small; otherwise {CONTINUED}",
         "begun",
         f"not finished: {CONTINUED}",
     ]
