@@ -34,6 +34,9 @@ _INITIALIZE = {
 }
 
 
+_PATIENCE_S = 60.0
+
+
 @dataclass(frozen=True)
 class Start:
     seconds: float
@@ -85,7 +88,7 @@ def start(command: Sequence[str]) -> Start:
                 raise RuntimeError(f"no answer to initialize from {command}")
             resident_mb = _resident_mb(server.pid)
             server.stdin.close()
-            server.wait(timeout=10)
+            server.wait(timeout=_PATIENCE_S)
     return Start(seconds, resident_mb)
 
 

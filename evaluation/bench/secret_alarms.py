@@ -107,7 +107,8 @@ def _speed(search: SecretSearch, sample: str) -> Table:
     patterns = [re.compile(pattern.regex) for pattern in search.shipped]
     plain = _taken(lambda: [len(p.findall(context[:_PLAIN_CHARACTERS])) for p in patterns])
     plain *= CONTEXT_CHARACTERS / _PLAIN_CHARACTERS
-    title = f"{CONTEXT_CHARACTERS:,} characters of these sources, {len(patterns)} patterns"
+    repeated = ", repeated" if len(sample) < CONTEXT_CHARACTERS else ""
+    title = f"{CONTEXT_CHARACTERS:,} characters of these sources{repeated}; {len(patterns)} patterns"
     table = Table("search", "seconds of processor time", "ratio", title=title)
     table.add_row("from the needles on", f"{taken:.2f}", "1")
     table.add_row(

@@ -64,7 +64,7 @@ def add_bench_commands(commands: Any) -> None:
     crowd.add_argument("--seconds", type=_SECONDS, default=60.0, metavar="S", help="for how long (60)")
     ordeal = add("ordeal", _ordeal, "random cancellations, kills and faults: is every task accounted for?")
     ordeal.add_argument("--rounds", type=whole(1, 100_000), default=200, metavar="N", help="how many (200)")
-    http = add("http", _http, "route_task over HTTP, compared with empty servers")
+    http = add("http", _http, "calls of route_task over HTTP, compared with empty servers")
     http.add_argument("--clients", type=whole(1, 1_000), default=32, metavar="N", help="how many at once (32)")
     http.add_argument("--seconds", type=_SECONDS, default=4.0, metavar="S", help="length of each round (4)")
     http.add_argument("--rounds", type=whole(1, 1_000), default=5, metavar="N", help="how many (5)")
