@@ -16,7 +16,7 @@ from chargehand.server.cli import own_services
 from chargehand.tools.cascade.elsewhere import receipt_of
 from chargehand.tools.editing.change import Change, FileWrite
 from chargehand.tools.editing.journal import KEPT_DAYS, Journals, JournalUnusable
-from chargehand.tools.editing.undo import ChangedSince, recover, undo_task
+from chargehand.tools.editing.undo import DIFF_CHARACTERS_AT_MOST, ChangedSince, UndoAnswer, recover, undo_task
 from chargehand.tools.editing.writing import apply_change
 from chargehand.tools.errors import BadArgument, CallerError
 from chargehand.tools.services import Services
@@ -123,6 +123,36 @@ async def test_undo_is_refused_when_a_file_is_gone_or_became_a_symlink(
         await undo_task(services, TASK)
 
     assert (tmp_path / "elsewhere").read_bytes() == b"B = 2"
+
+
+@pytest.mark.parametrize(
+    ("found", "ending"),
+    [
+        (b"\0", "a.py has changed, and is not text."),
+        (b"A = 2\n", "a.py differs in bytes that do not show."),
+        (b"#" * 100_000, "characters more]"),
+    ],
+)
+async def test_the_refusal_says_of_what_kind_a_change_is_and_stays_short(
+    services: Services, project: Path, found: bytes, ending: str
+):
+    await write(services, project)
+    (project / "a.py").write_bytes(found)
+
+    with pytest.raises(ChangedSince) as refused:
+        await undo_task(services, TASK)
+
+    assert ending in str(refused.value)
+    assert len(str(refused.value)) < DIFF_CHARACTERS_AT_MOST + 1_000
+
+
+async def test_undo_says_what_it_restored_and_removed_or_that_nothing_was_left_to_do(services: Services, project: Path):
+    await write(services, project)
+    undone = await undo_task(services, TASK)
+
+    assert undone.as_text() == (f"Task {TASK} was undone: restored a.py, restored sub/b.py, removed sub/new.py.")
+    nothing = UndoAnswer(task_id=TASK, restored=[], removed=[])
+    assert nothing.as_text() == f"Task {TASK} was undone: everything was already as before."
 
 
 async def test_undo_works_after_the_users_own_changes_are_reverted(services: Services, project: Path):
