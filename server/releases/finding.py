@@ -56,12 +56,10 @@ async def find_releases(
     """Changes to the profiles proposed by the vendors' listings, with a note for each vendor that was not queried.
 
     known_price: looks up a price that a listing does not state. None: in genai-prices. Never raises for a vendor's
-    error or an invalid listing.
+    error, an invalid listing or an invalid address in a profile; raises InvalidAddress for one in the settings.
     """
-    try:
-        queries = list(_queries(settings, catalogue, today))
-    except InvalidAddress as error:
-        return Findings(problems=(str(error),))
+    unusable: list[str] = []
+    queries = list(_queries(settings, catalogue, today, unusable))
     answers = [_Answer() for _ in queries]
 
     async def ask(query: _Query, answer: _Answer) -> None:
@@ -91,7 +89,7 @@ async def find_releases(
     return Findings(
         proposals=found.proposals,
         notes=(*(answer.note for answer in answers if answer.note), *found.notes),
-        problems=tuple(answer.problem for answer in answers if answer.problem),
+        problems=(*unusable, *(answer.problem for answer in answers if answer.problem)),
     )
 
 
@@ -106,7 +104,8 @@ def _compared(listings: list[Listing], catalogue: Catalogue, known_price: KnownP
     return found
 
 
-def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date) -> Iterator[_Query]:
+def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date, unusable: list[str]) -> Iterator[_Query]:
+    """unusable: gets a message for each address in a profile that cannot be used."""
     hosts = settings.local_hosts
     gate = settings.gate or Gate(hosts)
     anthropic = anthropic_at(settings.anthropic_base_url, hosts)
@@ -118,17 +117,23 @@ def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date) -> 
     ollama = ollama_at(settings.ollama_host, hosts)
     known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
     yield _Query(ollama, partial(read_ollama, ollama, gate, known, today))
-    yield from _own_servers(settings, catalogue, gate, today)
+    yield from _own_servers(settings, catalogue, gate, today, unusable)
 
 
-def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date) -> Iterator[_Query]:
+def _own_servers(
+    settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date, unusable: list[str]
+) -> Iterator[_Query]:
     """The servers that profiles name by `base_url`, each once."""
     asked = set[str]()
     for profile in catalogue:
         if profile.base_url is None or profile.provider != "openai_compatible" or profile.base_url in asked:
             continue
         asked.add(profile.base_url)
-        vendor = compatible_at(profile, settings.local_hosts)
+        try:
+            vendor = compatible_at(profile, settings.local_hosts)
+        except InvalidAddress as error:
+            unusable.append(str(error))
+            continue
         key = settings.key_of(profile.api_key_env).strip() if profile.api_key_env else ""
         yield _Query(
             vendor,

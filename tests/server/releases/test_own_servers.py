@@ -89,3 +89,16 @@ async def test_a_listing_with_a_path_as_model_id_is_rejected_as_a_whole(update, 
 
     assert (result.code, result.proposed) == (1, {})
     assert "is not a model id" in result.error
+
+
+async def test_an_unusable_address_in_a_profile_is_named_and_the_other_servers_are_asked(update, home: Path):
+    server = Server([{"id": "org/My-Model"}, {"id": "org/Other-7B"}])
+    async with server.serve_with_profile(home):
+        broken = (home / "profiles" / "mine.yaml").read_text().replace("id: mine", "id: broken")
+        address = next(line for line in broken.splitlines() if line.startswith("base_url:"))
+        (home / "profiles" / "broken.yaml").write_text(broken.replace(address, 'base_url: "http://[::1/v1"'))
+        result = await update()
+
+    assert ("org-other-7b",) in result.proposed
+    assert result.code == 1
+    assert "`base_url` in the profile broken does not hold a usable address." in result.error
