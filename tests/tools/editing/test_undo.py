@@ -155,6 +155,15 @@ async def test_undo_says_what_it_restored_and_removed_or_that_nothing_was_left_t
     assert nothing.as_text() == f"Task {TASK} was undone: everything was already as before."
 
 
+async def test_undo_works_for_a_task_that_the_ledger_has_lost(services: Services, project: Path):
+    file = FileWrite("a.py", (project, Path("a.py")), BEFORE["a.py"], AFTER["a.py"], "", "A = 2\n")
+    apply_change(Change((file,)), TASK, services.journals, services.now)
+
+    await undo_task(services, TASK)
+
+    assert contents(project) == BEFORE
+
+
 async def test_undo_works_after_the_users_own_changes_are_reverted(services: Services, project: Path):
     await write(services, project)
     (project / "a.py").write_bytes(b"A = 9\n")
