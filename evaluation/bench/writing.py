@@ -28,7 +28,7 @@ from ..peers.reply import Ask, Fault, Reply, Stall
 from ..peers.vendors import vendors
 from .output import output, refuse
 from .stdio_host import Hosts, hosts
-from .writing_scenarios import Scenario, scenarios
+from .writing_scenarios import Scenario, TooFewFiles, scenarios
 
 _SERVER = (sys.executable, "-m", "chargehand.server")
 _CRASHING_SERVER = (sys.executable, "-m", "chargehand.server.interrupted")
@@ -76,7 +76,10 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
         except (OSError, tarfile.TarError) as error:
             remedy = "Give --project a folder, or a source package (.tar.gz)."
             return refuse(f"{source} cannot be copied ({error}). {remedy}")
-        every = (await anyio.to_thread.run_sync(scenarios, project))[::every_nth]
+        try:
+            every = (await anyio.to_thread.run_sync(scenarios, project))[::every_nth]
+        except TooFewFiles as error:
+            return refuse(f"{source}: {error}. Give --project a larger project in Python.")
         await anyio.to_thread.run_sync(_prepare, every, project)
         trial = Trial(project, folder / "home")
         async with vendors(trial.answer) as peers:

@@ -9,6 +9,10 @@ FOLDER = "chargehand_trial"
 """Folder for the scenarios' own files inside the project."""
 
 
+class TooFewFiles(Exception):
+    """The project is too small. The message says how many files are needed, without naming it."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     name: str
@@ -152,7 +156,9 @@ def _editable(project: Path, wanted: int) -> list[_RealFile]:
             found.append(_RealFile(path.relative_to(project).as_posix(), data, single[:2]))
         if len(found) == wanted:
             return found
-    raise ValueError(f"{project}: there are only {len(found)} Python files that could be edited, {wanted} are needed")
+    raise TooFewFiles(
+        f"only {len(found)} of its Python files suit the trial (ASCII, ten lines or more); {wanted} are needed"
+    )
 
 
 def _forms() -> list[Scenario]:

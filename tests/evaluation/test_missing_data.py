@@ -30,6 +30,15 @@ def test_a_missing_input_path_is_named_and_nothing_is_measured(
     assert str(missing) in message
 
 
+def test_a_project_with_too_few_files_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "one.py").write_text("x = 1\n")
+
+    code = main(["bench", "apply", "--project", str(tmp_path)])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path}: only 0 of its Python files suit the trial")
+
+
 def test_a_project_file_that_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = tmp_path / "notes.txt"
     file.write_text("no archive")
