@@ -51,8 +51,7 @@ async def undo_task(services: Services, task_id: str) -> UndoAnswer:
     if row is not None and row.status == "running":
         raise BadArgument(f"undo: task {task_id} is still running. Wait for it, or cancel it.")
     answer = await anyio.to_thread.run_sync(_undo, services.journals, task_id)
-    if row is not None:
-        await services.ledger.record_outcome(task_id, "rejected", "undone")
+    await services.ledger.record_outcome(task_id, "rejected", "undone")
     return answer
 
 
