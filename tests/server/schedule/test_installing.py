@@ -8,7 +8,7 @@ import pytest
 from chargehand.server.cli import main
 from chargehand.server.hosts.installing import own_command
 from chargehand.server.schedule.arguments import install_schedule, uninstall_schedule
-from chargehand.server.schedule.environment import TEMPLATE
+from chargehand.server.schedule.environment import TEMPLATE, read_variables
 from chargehand.server.schedule.weekly import Weekly
 from chargehand.tools.errors import CallerError
 
@@ -311,3 +311,12 @@ def test_an_invalid_day_or_time_is_refused_and_nothing_is_written(
     assert "'someday' is not a day of the week" in printed
     assert "'25:00' is not a time" in printed
     assert not units.exists()
+
+
+def test_values_in_schedule_env_lose_surrounding_blanks_and_paired_quotes_only(home: Path):
+    home.mkdir()
+    file = home / "schedule.env"
+    file.write_text('# A=0\n\nA=\'x y\'\nB="z" \nC="\nD=\'a"\n E = f=g\nF=aba\n')
+    file.chmod(0o600)
+
+    assert read_variables(home) == {"A": "x y", "B": "z", "C": '"', "D": "'a\"", "E": "f=g", "F": "aba"}
