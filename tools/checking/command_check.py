@@ -14,6 +14,7 @@ import anyio.to_thread
 from ..errors import BadArgument, FileRefused
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
+from .interpreter import linked_folders
 from .project_copy import copied_project
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
@@ -101,7 +102,7 @@ async def run_command_check(
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
             run = await sandbox.run(
-                ["/usr/bin/env", f"PATH={_path(check.read_only)}", *check.command],
+                ["/usr/bin/env", *_variables(check.read_only, project), *check.command],
                 copy,
                 check.limits,
                 read_only=_shown(check.read_only),
@@ -159,6 +160,12 @@ def _link(read_only: tuple[Path, ...], project: Path, copy: Path) -> None:
         if not os.path.lexists(link):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path)
+
+
+def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
+    """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
+    linked = [folder for path in read_only for folder in linked_folders(path, project)]
+    return [f"PATH={_path(read_only)}", *([f"PYTHONPATH={':'.join(linked)}"] if linked else [])]
 
 
 def _path(read_only: tuple[Path, ...]) -> str:

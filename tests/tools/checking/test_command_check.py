@@ -106,6 +106,20 @@ async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(san
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
+async def test_a_python_environment_imports_what_it_links_to_in_the_project(sandbox: Sandbox, project: Path):
+    packages = project / ".venv" / "lib" / "python3.13" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "_shapes.pth").write_text(f"{project}/src\n")
+    (project / "src").mkdir()
+    (project / "src" / "shapes.py").write_text("SIDES = 3\n")
+    command = ("python3", "-c", "import shapes; assert shapes.SIDES == 3")
+    check = replace(CHECK, command=command, read_only=(project / ".venv",))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
 @NEEDS_NPM
 async def test_the_systems_npm_runs_a_script_of_the_project(sandbox: Sandbox, project: Path):
     (project / "package.json").write_text('{"scripts": {"test": "grep -q good lib/answer.txt"}}')
