@@ -65,11 +65,11 @@ def _places(text: Sequence[str], search: Sequence[str]) -> Iterator[int]:
 
 
 def _without_outer_blanks(search: Sequence[str], replace: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Both without the blank lines that both begin or end with."""
+    """Both without the blank lines that both begin or end with. search: has a line that is not blank."""
     search, replace = list(search), list(replace)
-    while search and replace and not search[0].strip() and not replace[0].strip():
+    while replace and not search[0].strip() and not replace[0].strip():
         del search[0], replace[0]
-    while search and replace and not search[-1].strip() and not replace[-1].strip():
+    while replace and not search[-1].strip() and not replace[-1].strip():
         del search[-1], replace[-1]
     return search, replace
 
