@@ -80,6 +80,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "postgres://app:" + "s3cr3t-9-Kp@db.internal:5432/app",
         "https://deploy:" + random_text(20) + "@git.example.com/a.git",
         "redis://:" + "Zk9-vbQ2x@cache:6379/0",
+        "amqp://app:" + "violetanchor" + "lantern@queue/",
     ),
     "authorization-header": (
         f'"Authorization": "Bearer {random_text(40)}"',
@@ -104,6 +105,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         f"token: {random_text(40, _HEX)}",
         f'const authToken = "{random_text(24)}";',
         f"export DATADOG_API_KEY={random_text(32, _HEX)}",
+        "ACCESS_TOKEN=" + "9" + random_text(20) + "." + random_text(20),
     ),
 }
 """Secrets that must be found, by the kind they are reported as."""
@@ -114,6 +116,8 @@ HARMLESS = (
     'password = os.environ["DB_PASSWORD"]',
     "password = getpass.getpass()",
     'password = "<your-password>"',
+    'password = "Password1!a"',
+    'password = "${DB_PASSWORD_2}/x"',
     "password: ${DB_PASSWORD}",
     "PASSWORD=$(cat /run/secrets/password)",
     'password = "{{ vault_password }}"',
@@ -124,6 +128,8 @@ HARMLESS = (
     'api_key = "your-api-key-here"',
     'api_key = os.environ["X"]',
     'api_key="sk-ant-..."',
+    'api_key = "test-key-a1b2c3d4"',
+    'api_key = "9f8a7c6d...4b3a2f1c0e"',
     "ANTHROPIC_API_KEY=sk-ant-xxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "export OPENAI_API_KEY=sk-proj-XXXXXXXXXXXXXXXXXXXXXXXXXXXX",
     "<your-key>",
