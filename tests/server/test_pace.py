@@ -137,6 +137,19 @@ async def test_a_repair_for_which_no_model_has_the_time_is_named_with_the_second
     )
 
 
+async def test_a_repair_that_is_too_slow_and_not_worth_the_wait_is_named(open_server: OpenServer, tmp_path: Path):
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, WRONG]})
+    async with open_server(script, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as server:
+        await answer_three_times(server)
+        slow_down(tmp_path, stream=700.0)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=800)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check"]
+    (note,) = receipt["notes"]
+    assert "qwen3-30b-a3b's repair is not worth waiting about" in note
+    assert note.endswith('model="qwen3-30b-a3b" with a higher max_seconds asks it alone.')
+
+
 @pytest.mark.parametrize("arguments", [{"model": "local"}, {"local_only": True}])
 async def test_a_slow_model_is_asked_when_no_other_is_allowed(open_server: OpenServer, tmp_path: Path, arguments):
     script = Script({LOCAL: [RIGHT]})

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from ...profiles.price import in_dollars
 from ..routing.candidates import Candidate
-from ..routing.plan import PlanLimits, Step
+from ..routing.plan import Plan, PlanLimits, Step
 from .options import Options
 
 
 def why_it_stops(options: Options, limits: PlanLimits) -> str:
     """A note on the next model, which is not asked, and its remedy; updates `too_expensive` if cost is why."""
-    planner = options.decision.planner
     if step := next(iter(options.plan(replace(limits, usd=None), include_too_expensive=True).steps), None):
         return _left_out_as_too_expensive(options, step.model, _why_too_expensive(options, step, limits))
     untimed = replace(limits, seconds=None)
@@ -20,19 +19,26 @@ def why_it_stops(options: Options, limits: PlanLimits) -> str:
             f" max_seconds {options.contract.max_seconds:g}. Raise it to have it asked."
         )
     if (rest := options.plan(limits, at_any_price=True)).steps:
-        step = rest.steps[0]
-        what = f"{step.model}'s repair" if step.is_repair else step.model
-        cost_usd = planner.cost_usd(step)
-        price = f"about {in_dollars(cost_usd)}" if cost_usd else f"waiting about {planner.seconds(step):.0f} s"
-        remedy = "CHARGEHAND_POLICY=quality goes on for longer, and " if cost_usd else ""
-        return (
-            f"Stopped: after these failures {what} is not worth {price}; the remaining options together have a"
-            f' {rest.success:.0%} chance. {remedy}model="{step.model}" asks it alone.'
-        )
+        return _not_worth_it(options, rest, "")
     if (other := _only_too_expensive(options)) is not None:
         return _left_out_as_too_expensive(options, other.profile.id, other.why_not)
+    if (rest := options.plan(untimed, at_any_price=True)).steps:
+        return _not_worth_it(options, rest, " with a higher max_seconds")
     made = len(options.attempts.made)
     return f"Stopped after {made} of {options.contract.max_attempts} attempts: {_why_it_ends(options)}"
+
+
+def _not_worth_it(options: Options, rest: Plan, beside: str) -> str:
+    """beside: what must be set besides `model`."""
+    planner, step = options.decision.planner, rest.steps[0]
+    what = f"{step.model}'s repair" if step.is_repair else step.model
+    cost_usd = planner.cost_usd(step)
+    price = f"about {in_dollars(cost_usd)}" if cost_usd else f"waiting about {planner.seconds(step):.0f} s"
+    remedy = "CHARGEHAND_POLICY=quality goes on for longer, and " if cost_usd else ""
+    return (
+        f"Stopped: after these failures {what} is not worth {price}; the remaining options together have a"
+        f' {rest.success:.0%} chance. {remedy}model="{step.model}"{beside} asks it alone.'
+    )
 
 
 def _left_out_as_too_expensive(options: Options, model: str, why: str | None) -> str:
