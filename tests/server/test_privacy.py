@@ -156,6 +156,18 @@ async def test_a_secret_in_a_models_answer_is_redacted_in_the_repair_prompt(open
     assert SECRET not in sent_to_remote_vendors(server)
 
 
+async def test_a_secret_in_a_models_answer_is_not_sent_back_to_it(open_server: OpenServer):
+    leaking = Reply(fenced(f'KEY = "{AWS_KEY}"\n\ndef double(count):\n    return count ** 3'))
+    script = Script({ECONOMY: [leaking, RIGHT]})
+    async with open_server(script, installed=()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert (receipt["status"], script.models) == ("failed", [ECONOMY])
+    where = "line 4 of an earlier answer holds what looks like a secret (aws-access-key)."
+    assert f"This task stays on this machine: {where}" in receipt["notes"]
+    assert SECRET not in sent_to_remote_vendors(server)
+
+
 async def test_test_output_with_a_secret_is_not_sent_for_repair_or_review(open_server: OpenServer):
     # The answer assembles the secret at run time, so that no prompt contains it.
     leaking = f'def double(count):\n    raise ValueError("AK" + "IA" + "{SECRET}")'

@@ -38,7 +38,7 @@ async def why_output_stays(services: Services, tests: TestsGiven | None, *, in_p
     project's files there and print them in any encoding.
     """
     local_paths, roots = services.rules.privacy.local_paths, services.roots.folders
-    project = tests.root if tests is not None and tests.root is not None else None
+    project = tests.root if tests is not None else None
     if project is None and in_project:
         project = next(iter(roots), None)
     if project is None or not local_paths.patterns:
