@@ -16,8 +16,9 @@ from .difficulty import Difficulty, PerLevel, multiply, weighted_sum
 WORTH_SECONDS = 3_000.0
 LEAST_SECONDS = 30.0
 
-# Plans whose values differ by at most this share of a solved task's worth are tied, so that rewording a task
-# changes nothing: the one that begins on this machine wins, else the one that begins cheaper.
+# First steps whose values differ by at most this share of a solved task's worth are tied, so that rewording a task
+# changes nothing: a local model wins, else the cheapest. Later steps follow failures on the same text, so there the
+# greater value decides (docs/decisions/plans.md).
 _TIE_SHARE = 0.01
 
 
@@ -176,13 +177,14 @@ class _Search:
         root = node = self._start(failed, without)
         sure, success, cost_usd = sum(root.joint), 0.0, 0.0
         steps: list[Step] = []
-        while (option := self._best(node)) is not None:
+        tie_share = 0.0 if failed else _TIE_SHARE
+        while (option := self._best(node, tie_share)) is not None:
             steps.append(option.step)
             success += weighted_sum(node.joint, option.passes_right) / sure
             cost_usd += option.cost_usd * sum(node.joint) / sure
             if not self._goes_on:
                 break
-            node = _after(node, option)
+            node, tie_share = _after(node, option), 0.0
         return Plan(tuple(steps), success, cost_usd)
 
     def _start(self, failed: Sequence[Step], without: Collection[str]) -> _Node:
@@ -195,10 +197,13 @@ class _Search:
         closed = sum(o.bit for o in self._options if o.step in failed or o.step.model in without)
         return replace(node, closed=closed)
 
-    def _best(self, node: _Node) -> _Option | None:
-        """The step to take; None: stop. Ties go to a local model, then to the cheapest."""
+    def _best(self, node: _Node, tie_share: float) -> _Option | None:
+        """The step to take; None: stop. Ties go to a local model, then to the cheapest.
+
+        tie_share: how much less than the best value is still a tie, relative to a solved task's worth.
+        """
         values = {option: gain + self._value_usd(_after(node, option)) for option, gain in self._gains(node)}
-        tie_usd = _TIE_SHARE * self._worth_usd * sum(node.joint)
+        tie_usd = tie_share * self._worth_usd * sum(node.joint)
         best = max(values.values(), default=0.0)
         equals = [option for option, value in values.items() if value >= best - tie_usd]
         return min(equals, key=lambda o: (not o.is_local, o.cost_usd, -values[o]), default=None)

@@ -53,7 +53,7 @@ def test_without_a_check_the_plan_is_a_single_step_chosen_by_its_value():
 
 
 def test_plans_get_longer_the_more_a_solved_task_is_worth():
-    lengths = [len(plan(worth_usd=worth).steps) for worth in (0.05, 0.4, 5.0)]
+    lengths = [len(plan(worth_usd=worth).steps) for worth in (0.05, 0.1, 0.4)]
 
     assert lengths == sorted(set(lengths))
 
@@ -151,6 +151,14 @@ def test_among_equal_models_the_local_one_goes_first_and_then_the_cheaper():
 
     assert models(plan((dearer, remote, local)))[0] == "here"
     assert models(plan((dearer, remote)))[0] == "there"
+
+
+def test_after_a_failure_the_more_valuable_model_follows_even_if_the_difference_is_small():
+    both = prospect("cheaper", 0.6, 0.001), prospect("better", 0.61, 0.0011)
+    failed = Step("local"), Step("local", is_repair=True)
+
+    assert models(plan(both, attempts=1)) == ["cheaper"]
+    assert models(plan((LOCAL, *both), failed=failed, attempts=1)) == ["better"]
 
 
 def test_small_changes_of_all_expected_successes_do_not_change_the_first_step():
