@@ -16,9 +16,9 @@ from .difficulty import Difficulty, PerLevel, multiply, weighted_sum
 WORTH_SECONDS = 3_000.0
 LEAST_SECONDS = 30.0
 
-# First steps whose values differ by at most this share of a solved task's worth are tied, so that rewording a task
-# changes nothing: a local model wins, else the cheapest. Later steps follow failures on the same text, so there the
-# greater value decides (docs/decisions/plans.md).
+# Steps whose values differ by at most this share of a solved task's worth are tied: a local model wins. Among the
+# others the cheapest comes first, so that rewording a task changes nothing; a later step follows a failure on the same
+# text, so there the greater value wins (docs/decisions/plans.md).
 _TIE_SHARE = 0.01
 
 
@@ -177,14 +177,13 @@ class _Search:
         root = node = self._start(failed, without)
         sure, success, cost_usd = sum(root.joint), 0.0, 0.0
         steps: list[Step] = []
-        tie_share = 0.0 if failed else _TIE_SHARE
-        while (option := self._best(node, tie_share)) is not None:
+        while (option := self._best(node, is_first=not failed and not steps)) is not None:
             steps.append(option.step)
             success += weighted_sum(node.joint, option.passes_right) / sure
             cost_usd += option.cost_usd * sum(node.joint) / sure
             if not self._goes_on:
                 break
-            node, tie_share = _after(node, option), 0.0
+            node = _after(node, option)
         return Plan(tuple(steps), success, cost_usd)
 
     def _start(self, failed: Sequence[Step], without: Collection[str]) -> _Node:
@@ -197,16 +196,17 @@ class _Search:
         closed = sum(o.bit for o in self._options if o.step in failed or o.step.model in without)
         return replace(node, closed=closed)
 
-    def _best(self, node: _Node, tie_share: float) -> _Option | None:
-        """The step to take; None: stop. Ties go to a local model, then to the cheapest.
-
-        tie_share: how much less than the best value is still a tie, relative to a solved task's worth.
-        """
+    def _best(self, node: _Node, *, is_first: bool) -> _Option | None:
+        """The step to take; None: stop. Ties go to a local model, then to the cheapest if it is the first step."""
         values = {option: gain + self._value_usd(_after(node, option)) for option, gain in self._gains(node)}
-        tie_usd = tie_share * self._worth_usd * sum(node.joint)
+        tie_usd = _TIE_SHARE * self._worth_usd * sum(node.joint)
         best = max(values.values(), default=0.0)
         equals = [option for option, value in values.items() if value >= best - tie_usd]
-        return min(equals, key=lambda o: (not o.is_local, o.cost_usd, -values[o]), default=None)
+        return min(
+            equals,
+            key=lambda o: (not o.is_local, o.cost_usd if is_first else 0.0, -values[o], o.cost_usd),
+            default=None,
+        )
 
     def _value_usd(self, node: _Node) -> float:
         """Value of the best continuation, times the probability of reaching this state."""
