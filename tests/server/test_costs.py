@@ -45,6 +45,21 @@ async def test_thinking_sent_back_for_a_repair_counts_against_the_budget(
     assert receipt["cost_usd"] <= cap_usd
 
 
+async def test_an_answer_is_shortened_to_what_the_day_can_pay_before_it_is_refused(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[int] = []
+    for budget_usd in ("5", "0.05"):
+        monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", budget_usd)
+        script = Script({DIRECTOR: [RIGHT]})
+        async with open_server(script) as server:
+            receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="opus", max_seconds=9)
+        assert receipt["status"] == "succeeded", receipt["notes"]
+        asked.append(script.asked[0].body["max_tokens"])
+
+    assert asked[1] < asked[0] / 2
+
+
 @dataclass
 class SlowFirst:
     """Answers at once, except for the first request, which stalls until the gate is open."""
@@ -256,6 +271,18 @@ async def test_savings_do_not_grow_with_thinking_or_repairs(open_server: OpenSer
     after_a_repair = await saved_usd(WRONG, Reply(RIGHT.text, thinking="x1 = y2 ; " * 2_000))
 
     assert 0 < at_once == after_a_repair
+
+
+async def test_failed_attempts_before_the_baseline_models_answer_are_a_loss(open_server: OpenServer):
+    failing = [WRONG, Reply(fenced("def double(n):\n    return n"))]
+    script = Script({"claude-haiku-5-5": failing, "claude-sonnet-5-5": [RIGHT]})
+    async with open_server(script, installed=(), without=("CEREBRAS_API_KEY",)) as server:
+        receipt = await server.call("delegate_generation", task=TASK, tests=TESTS)
+
+    lost_usd = sum(attempt["cost_usd"] for attempt in receipt["attempts"] if attempt["outcome"] == "failed_check")
+    assert receipt["model"] == receipt["saved_usd"]["baseline_model"] == "claude-sonnet-5-5"
+    assert receipt["saved_usd"]["amount"] == pytest.approx(-lost_usd, abs=2e-6)
+    assert lost_usd > 0
 
 
 async def test_the_baseline_model_saves_nothing_and_a_cached_prompt_costs_less(open_server: OpenServer):

@@ -118,6 +118,18 @@ async def test_a_review_above_the_daily_budget_is_over_budget_without_a_local_mo
     assert (answer["status"], answer["reviews_left"]) == ("over_budget", 20)
 
 
+async def test_a_review_that_the_rest_of_the_day_does_not_pay_for_is_refused_at_once(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.04")
+    script = Script({DIRECTOR: [direction("continue", "Go on.", thinking_tokens=1_000)]})
+    async with open_server(script, installed=()) as server:
+        first, second = [await server.call("strategic_review", goal="g", progress="p") for _ in range(2)]
+
+    assert (first["status"], second["status"]) == ("done", "over_budget")
+    assert any("is left of CHARGEHAND_DAILY_BUDGET_USD" in note for note in second["notes"])
+
+
 async def test_a_review_above_the_daily_budget_falls_back_to_the_local_model(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):
