@@ -148,9 +148,7 @@ class Requester:
         deadline = anyio.current_time() + terms.seconds
         _refuse_too_late(candidate, terms)
         async with self._turn(candidate, terms):
-            left = replace(terms, seconds=deadline - anyio.current_time())
-            _refuse_too_late(candidate, left)
-            return await self._ask(candidate, left)
+            return await self._ask(candidate, replace(terms, seconds=deadline - anyio.current_time()))
 
     @contextlib.asynccontextmanager
     async def _turn(self, candidate: Candidate, terms: RequestTerms) -> AsyncGenerator[None]:
