@@ -195,22 +195,23 @@ async def test_imported_costs_and_reviews_do_not_count_towards_todays_limits(led
 
 
 async def test_imported_texts_are_redacted_after_the_full_text_is_embedded(home, clock, tmp_path):
-    embedded_texts: list[str] = []
+    embedded: list[tuple[list[str], bool]] = []
 
     async def embed(texts, *, local_only):
-        embedded_texts.extend(texts)
+        embedded.append((texts, local_only))
         return "e", [VECTOR] * len(texts)
 
     ledger = await Ledger.open(home, clock, text_form="redacted")
-    await import_file(ledger, export_file(tmp_path, {**TASK, "text": "Fix `total`"}), embed=embed)
+    local = {**TASK, "id": "t2", "text": "Fix `rates`", "local_only": True}
+    await import_file(ledger, export_file(tmp_path, {**TASK, "text": "Fix `total`"}, local), embed=embed)
     row = await ledger.task("t1")
     vectors = await ledger.rows("SELECT embedder, vector FROM embeddings")
     await ledger.aclose()
 
     assert row is not None
     assert (row.text, row.text_form) == ("Fix [code]", "redacted")
-    assert embedded_texts == ["Fix `total`"]
-    assert vectors == [("e", VECTOR)]
+    assert embedded == [(["Fix `total`"], False), (["Fix `rates`"], True)]
+    assert vectors == [("e", VECTOR)] * 2
 
 
 async def test_new_tasks_are_stored_in_the_configured_text_form(home, clock):
