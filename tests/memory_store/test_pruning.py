@@ -196,6 +196,17 @@ async def test_forgetting_removes_exactly_the_selected_tasks(ledger, selection, 
     assert (set(forgettable), forgotten.tasks, left) == (removed, len(removed), {"a", "b", "c"} - removed)
 
 
+async def test_backups_stay_when_nothing_is_forgotten(home: Path, clock):
+    old_ledger(home, tasks=3)
+    ledger = await Ledger.open(home, clock)
+
+    forgotten = await forget(ledger, Selection(("nobody",)))
+
+    assert forgotten.backups == ()
+    assert (home / "ledger.sqlite3.v1.bak").exists()
+    await ledger.aclose()
+
+
 async def test_no_text_of_a_forgotten_task_is_left_in_any_file(home: Path, clock):
     old_ledger(home, tasks=3)
     with closing(sqlite3.connect(home / "ledger.sqlite3")) as db:
@@ -221,6 +232,7 @@ async def test_no_text_of_a_forgotten_task_is_left_in_any_file(home: Path, clock
 
     assert forgotten == Forgotten(tasks=4, backups=("ledger.sqlite3.v1.bak",), is_scrubbed=True)
     assert SECRET.encode() not in all_bytes_in(home)
+    assert await ledger.rows("SELECT DISTINCT task_type, complexity, model FROM tasks") == [("other", 1, None)]
     assert await ledger.spent_today_usd() == 1.0
     assert await ledger.rows("PRAGMA integrity_check") == [("ok",)]
     await ledger.aclose()
