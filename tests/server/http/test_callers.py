@@ -139,9 +139,12 @@ async def test_unused_calls_accumulate_up_to_one_minutes_limit(
         await alice.call_tool("route_task", {"task": RENAME})
         now_s += 3_600
         answers = [await alice.call_tool("route_task", {"task": RENAME}) for _ in range(3)]
+        now_s += 15
+        answers.append(await alice.call_tool("route_task", {"task": RENAME}))
 
-    assert [bool(answer.is_error) for answer in answers] == [False, False, True]
+    assert [bool(answer.is_error) for answer in answers] == [False, False, True, True]
     assert text_of(answers[2]).endswith("Call again in 30 s.")
+    assert text_of(answers[3]).endswith("Call again in 15 s.")
 
 
 async def test_resuming_a_delegation_is_rate_limited_and_cancelling_one_is_not(
