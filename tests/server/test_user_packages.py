@@ -63,3 +63,42 @@ async def test_a_member_of_a_workspace_is_tested_with_the_other_members_that_are
         receipt = await server.call("delegate_generation", task=TASK, output="apply", **given)
 
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])
+
+
+@pytest.mark.parametrize("file", ["test_doubled.py", "conftest.py"])
+async def test_a_package_that_only_the_tests_need_is_no_mistake_of_the_answer(
+    open_server: OpenServer, tmp_path: Path, file: str
+):
+    project = tmp_path / "project"
+    (project / "doubled.py").write_text("def double(n):\n    return 2 * n\n")
+    (project / "test_doubled.py").write_text(
+        "from doubled import double\n\ndef test_it():\n    assert double(4) == 8\n"
+    )
+    old = (project / file).read_text() if (project / file).exists() else ""
+    (project / file).write_text(f"import not_installed\n{old}")
+    good = Reply(fenced("def double(count):\n    return 2 * count"))
+    script = Script({LOCAL: [good]})
+    async with open_server(script) as server:
+        receipt = await server.call("delegate_generation", task=TASK, target="doubled.py", tests="test_doubled.py")
+
+    assert (receipt["status"], len(script.asked)) == ("unverified", 1)
+    assert any(
+        "No module named 'not_installed'" in n or "module not_installed is missing" in n for n in receipt["notes"]
+    )
+
+
+@pytest.mark.parametrize("wrong", ["from no_such_package import twice", "from members import no_such_module"])
+async def test_an_import_that_the_answer_adds_to_a_file_fails_it_if_the_module_is_missing(
+    open_server: OpenServer, tmp_path: Path, wrong: str
+):
+    project = tmp_path / "project"
+    (project / "members").mkdir()
+    (project / "doubled.py").write_text("def double(n):\n    return 2 * n\n")
+    (project / "test_doubled.py").write_text(
+        "from doubled import double\n\ndef test_it():\n    assert double(4) == 8\n"
+    )
+    bad, good = (Reply(fenced(f"{line}def double(count):\n    return 2 * count")) for line in (f"{wrong}\n\n", ""))
+    async with open_server(Script({LOCAL: [bad, good]})) as server:
+        receipt = await server.call("delegate_generation", task=TASK, target="doubled.py", tests="test_doubled.py")
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]

@@ -176,7 +176,10 @@ class AnswerChecks:
             if self.file is not None:
                 root, relative = self.file.root, self.file.relative
                 written = {relative: self.file.data} if root == (tests.root or root) else {}
-                return await run_in_project(tests, (root, relative), code, language, written, self.executor, sandbox)
+                given = [("", code)]
+                return await run_in_project(
+                    tests, (root, relative), code, language, written, self.executor, sandbox, given
+                )
             if runtime_of(language) == "javascript":
                 return await self.executor.node_tests(code, tests.code or "", sandbox)
             if tests.root is None:

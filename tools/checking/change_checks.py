@@ -63,7 +63,8 @@ class ChangeChecks:
         text, written = self._text(change, main), change.below(tests.root or main[0])
         language = language_of_file(main[1].name) or guess_language(text)
         try:
-            return await run_in_project(tests, main, text, language, written, self.executor, sandbox)
+            texts = [(file.text_before, file.text_after) for file in change.files]
+            return await run_in_project(tests, main, text, language, written, self.executor, sandbox, texts)
         except FileRefused as error:
             return not_run(str(error))
 

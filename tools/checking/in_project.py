@@ -1,6 +1,6 @@
 """Runs tests of an answer that is a file of a project, in a copy of that project."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,13 @@ async def run_in_project(
     written: Mapping[Path, bytes],
     executor: Executor,
     sandbox: "Sandbox",
+    texts: Sequence[tuple[str, str]],
 ) -> CheckResult:
     """The result of the tests for a file at its place in the project, importable by its path.
 
     main: the root of the file, and its path relative to it. text, language: those of the file. written: the new
     contents of the answer's files, by path relative to the tests' root, or to the file's root if the tests are text.
+    texts: of each of the answer's files, before and after the change.
     Raises FileRefused if the project cannot be copied.
     """
     from .interpreter import linked_folders
@@ -38,7 +40,7 @@ async def run_in_project(
         names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
         imported = import_path(main[1], copy) if main[0] == root else None
         linked = () if sandbox.packages is None else linked_folders(Path(sandbox.packages), root)
-        in_place = InPlace(copy, imported, tuple(names), linked)
+        in_place = InPlace(copy, imported, tuple(names), linked, tuple(texts))
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(

@@ -54,12 +54,26 @@ class InPlace:
     """All modules that the answer wrote; tests in them do not count."""
     linked: tuple[str, ...] = ()
     """Further folders of the project to import from."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Each file of the answer, before and after the change."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return (*(self.imported.folders if self.imported else (".", "src")), *self.linked)
 
     @property
     def job(self) -> Mapping[str, object]:
         module = self.imported.name if self.imported else None
-        folders = self.imported.folders if self.imported else (".", "src")
-        return {"module": module, "folders": [*folders, *self.linked], "answers": self.modules}
+        return {"module": module, "folders": self.folders, "answers": self.modules}
+
+    def owes(self, module: str) -> bool:
+        """Whether a missing module is the answer's mistake: one that it began to import, or one of the project."""
+        top = module.split(".")[0]
+        if self.imported is not None and self.imported.name.split(".")[0] == top:
+            return True
+        if any((self.copy / folder / name).exists() for folder in self.folders for name in (top, f"{top}.py")):
+            return True
+        return any(_imports(after, module) and not _imports(before, module) for before, after in self.texts)
 
 
 async def run_tests(
@@ -79,8 +93,8 @@ async def run_tests(
     kind = "module" if _is_for_pytest(tests) else "script"
     job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
     if in_place is None:
-        return await _run(job, None, sandbox, limits or Limits(), search)
-    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits(), search)
+        return await _run(job, None, sandbox, limits or Limits(), search, in_place)
+    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits(), search, in_place)
 
 
 async def run_project_tests(
@@ -98,15 +112,21 @@ async def run_project_tests(
     """
     project = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
     job: Mapping[str, object] = project if in_place is None else {**project, **in_place.job}
-    result = await _run(job, copy, sandbox, limits or Limits(), search)
+    limits = limits or Limits()
+    result = await _run(job, copy, sandbox, limits, search, in_place)
     if result.outcome == "not_run" and _FOREIGN_OPTIONS.search(result.note or ""):
         # The project's options need plugins that the sandbox lacks.
-        result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits or Limits(), search)
+        result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits, search, in_place)
     return result
 
 
 async def _run(
-    job: Mapping[str, object], folder: Path | None, sandbox: Sandbox | None, limits: Limits, search: SecretSearch
+    job: Mapping[str, object],
+    folder: Path | None,
+    sandbox: Sandbox | None,
+    limits: Limits,
+    search: SecretSearch,
+    in_place: InPlace | None,
 ) -> CheckResult:
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
@@ -124,11 +144,16 @@ async def _run(
         )
     except (SandboxFailed, ModuleNotFoundError) as failure:
         return not_run(f"the tests were not run: {failure}")
-    tests = str(job["tests"])
-    whose = sandbox.packages
+    answer, tests, whose = str(job["answer"]), str(job["tests"]), sandbox.packages
+
+    def is_environments(module: str) -> bool:
+        if whose is None or (in_place is None and tests):
+            return _imports(tests, module)
+        return not (_imports(answer, module) if in_place is None else in_place.owes(module))
+
     runner = Runner(
         has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
-        imports=lambda module: _imports(tests, module),
+        is_environments=is_environments,
         lacks=_REMEDY if whose is None else None,
         search=search,
     )

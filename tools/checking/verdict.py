@@ -48,11 +48,11 @@ class Runner:
 
     has: str
     """What code inside can import, as text for the reader."""
-    imports: Callable[[str], bool]
-    """Whether the tests themselves import a module."""
+    is_environments: Callable[[str], bool]
+    """Whether a missing module says nothing of the answer, since the tests or the unchanged project need it."""
     lacks: str | None
-    """How to make a missing module available. None: the sandbox has all of the project's packages, so the import is an
-    error in the code."""
+    """How to make a missing module available. None: the sandbox has the packages of the user's environment, so an
+    import that the answer added is an error in the code."""
     search: SecretSearch = SHIPPED
     """Finds secrets in texts that must be truncated."""
 
@@ -91,8 +91,8 @@ def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, l
     missing, note = report.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
-        if runner.imports(missing):
-            return not_run(note)
+        if runner.is_environments(missing):
+            return not_run(note if runner.lacks else f"{note}, which the tests need: install it there")
     failure = report.failure
     if failure is not None and report.was_printed:
         failure = _with_last_output(failure, run, search)
