@@ -43,8 +43,15 @@ async def test_an_import_of_a_package_the_project_lacks_is_sent_back_for_repair(
     assert "No module named 'no_such_package'" in script.asked[1].messages[-1][1]
 
 
+HOOK = """from __future__ import annotations
+MAPPING: dict[str, str] = {{'core': {place!r}}}
+NAMESPACES: dict[str, list[str]] = {{}}
+"""
+
+
+@pytest.mark.parametrize("by_hook", [False, True])
 async def test_a_member_of_a_workspace_is_tested_with_the_other_members_that_are_linked(
-    open_server: OpenServer, tmp_path: Path
+    open_server: OpenServer, tmp_path: Path, by_hook: bool
 ):
     project = tmp_path / "project"
     for member, code in {"app": "from core import twice\n\ndef double(n):\n    return twice(n)\n", "core": ""}.items():
@@ -53,7 +60,11 @@ async def test_a_member_of_a_workspace_is_tested_with_the_other_members_that_are
         (folder / "pyproject.toml").write_text(f"[project]\nname = '{member}'\n")
         (folder / "src" / member / "__init__.py").write_text(code or "def twice(n):\n    return 2 * n\n")
     packages = next((project / ".venv").glob("lib/python3*/site-packages"))
-    (packages / "_core.pth").write_text(f"{project}/members/core/src\n")
+    if by_hook:
+        hook = HOOK.format(place=f"{project}/members/core/src/core")
+        (packages / "__editable___core_0_1_finder.py").write_text(hook)
+    else:
+        (packages / "_core.pth").write_text(f"{project}/members/core/src\n")
     (project / "members" / "app" / "test_app.py").write_text(
         "from app import double\n\ndef test_double():\n    assert double(4) == 8\n"
     )

@@ -4,6 +4,8 @@ The Python is our own, without packages, or the one that the user configured, wi
 inspected by reading files only, because no code of a project may run outside the sandbox.
 """
 
+import ast
+import contextlib
 import os
 import re
 import subprocess
@@ -19,6 +21,8 @@ from .sandbox import SandboxFailed
 _OLDEST = (3, 10)
 """The oldest version supported by pytest 9 and the checker's files."""
 _MOST_LINKS = 40
+_MAPPING = re.compile(r"^MAPPING(?:: [^=\n]+)? = (\{.*\})$", re.MULTILINE)
+"""Package names and their folders (setuptools 65 and 80, `command/editable_wheel.py`, seen 2026-11-30)."""
 
 _PYTEST_MODULES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """pytest 9 and its imports on Linux (its METADATA, seen 2026-11-24)."""
@@ -80,12 +84,27 @@ def named_interpreter(executable: Path) -> Interpreter:
 def linked_folders(environment: Path, project: Path) -> tuple[str, ...]:
     """The folders of a project that an environment imports from (`pip install -e`), relative to the project.
 
-    Read from `.pth` files; packages that are linked by an import hook instead are not found.
+    Read from `.pth` files, and from the import hooks that setuptools writes for packages outside a `src` folder.
     """
     files = sorted(environment.glob("lib/*/site-packages/*.pth"))
     lines = [line.strip() for file in files for line in file.read_text("utf-8", errors="replace").splitlines()]
     folders = [Path(line).resolve() for line in lines if line.startswith("/")]
-    return tuple(folder.relative_to(project).as_posix() for folder in folders if folder.is_relative_to(project))
+    for hook in sorted(environment.glob("lib/*/site-packages/__editable___*_finder.py")):
+        folders += _hooked(hook.read_text("utf-8", errors="replace"))
+    inside = [folder.relative_to(project).as_posix() for folder in folders if folder.is_relative_to(project)]
+    return tuple(dict.fromkeys(inside))
+
+
+def _hooked(code: str) -> Iterator[Path]:
+    """The folders that hold the packages of setuptools' import hook, if they are called as they are imported."""
+    found = _MAPPING.search(code)
+    if found is None:
+        return
+    with contextlib.suppress(ValueError, SyntaxError):
+        for name, place in ast.literal_eval(found[1]).items():
+            folder, parts = Path(place).resolve(), tuple(name.split("."))
+            if folder.parts[-len(parts) :] == parts:
+                yield folder.parents[len(parts) - 1]
 
 
 def pytest_modules() -> Mapping[str, Path]:
