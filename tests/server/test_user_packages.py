@@ -113,3 +113,15 @@ async def test_an_import_that_the_answer_adds_to_a_file_fails_it_if_the_module_i
         receipt = await server.call("delegate_generation", task=TASK, target="doubled.py", tests="test_doubled.py")
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+
+
+async def test_a_doctest_of_the_answer_verifies_nothing(open_server: OpenServer, tmp_path: Path):
+    project = tmp_path / "project"
+    (project / "pytest.ini").write_text("[pytest]\naddopts = --doctest-modules\n")
+    (project / "doubled.py").write_text("def double(n):\n    return 2 * n\n")
+    wrong = Reply(fenced('def double(count):\n    """>>> double(4)\n    12\n    """\n    return 3 * count'))
+    async with open_server(Script({LOCAL: [wrong]})) as server:
+        receipt = await server.call("delegate_generation", task=TASK, target="doubled.py", tests="doubled.py")
+
+    assert receipt["status"] == "unverified"
+    assert any("tests that the answer itself changes do not count" in note for note in receipt["notes"])

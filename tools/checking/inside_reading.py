@@ -191,7 +191,9 @@ def is_of_the_answer(error: BaseException) -> bool:
 
 
 def origin(item: Any) -> str:
-    """The module that defines a test's class or function."""
+    """The module that defines a test's class, function or docstring."""
+    if (doctest := getattr(item, "dtest", None)) is not None:
+        return doctest.globs["__name__"]
     return (getattr(item, "cls", None) or getattr(item, "function", item)).__module__
 
 
@@ -208,6 +210,8 @@ def trouble_with_a_fixture(error: BaseException) -> str | None:
     return found and f"fixture {found[1]} is `async`, for which there is no plugin; make it a plain function"
 
 
+UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
+"""Python's warning for a coroutine that a test never awaited (3.14, seen 2026-11-29)."""
 ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
 """pytest's message for an async fixture (9.2, seen 2026-11-30)."""
 

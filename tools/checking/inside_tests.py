@@ -40,9 +40,6 @@ ENOUGH = 40_000
 """Maximum characters of a reported failure, a third of them from its start. The checker outside keeps less of either
 end, and so sees where a secret at the cut begins; everything fits into a report."""
 
-UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
-"""Python's warning for a coroutine that a test never awaited (3.14, seen 2026-11-29)."""
-
 
 def load_sibling(name: str) -> types.ModuleType:
     """A file of the checker, loaded as a module outside `sys.modules`."""
@@ -282,6 +279,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         return verdict | {"status": "failed"}
     if counter.unusable_fixture:
         return verdict | {"status": "broken_tests", "failure": counter.unusable_fixture}
+    if counter.has_only_the_answers:
+        return verdict | {"status": "no_tests", "failure": "tests that the answer itself changes do not count"}
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == counter.collected:
         return verdict | {"status": "passed" if counter.passed else "no_tests"}
     why = f"the test run was stopped after {ended} of {counter.collected} tests (exit status {int(code)})"
@@ -293,6 +292,8 @@ class ResultCounter:
 
     def __init__(self) -> None:
         self.collected = 0
+        self.has_only_the_answers = False
+        """Whether the answer itself defines all tests that were found."""
         self.results: dict[str, str] = {}
         self.ended_by_the_answer: set[str] = set()
         self.has_broken_down = False
@@ -317,14 +318,18 @@ class ResultCounter:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
-        items[:] = [item for item in items if reading.origin(item) not in reading.ANSWERS]
+        kept = [item for item in items if reading.origin(item) not in reading.ANSWERS]
+        self.has_only_the_answers = bool(items) and not kept
+        items[:] = kept
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
         self.idle.update(i.nodeid for i in session.items if reading.only_computes(getattr(i, "function", None)))
 
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
-        if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
+        if issubclass(warning_message.category, RuntimeWarning) and reading.UNAWAITED.search(
+            str(warning_message.message)
+        ):
             self.idle.add(nodeid)
         if reading.is_thread_assert_failure(warning_message):
             self.results[nodeid] = "failed"
