@@ -5,6 +5,7 @@ ends the process can. Only the user's config file defines commands.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -24,12 +25,21 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Reserved names."""
 
 _PATH = "/usr/bin:/bin"
+_NPM_IS_OFFLINE = "npm_config_offline=true"
+"""Without it npm and npx try for more than a minute to reach their registry (npm 11.19, measured 2026-11-30)."""
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
 _IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
 """Run by the sandbox's Python; exits with 1 if the command cannot be found or executed."""
-_REMEDY = "name what it needs in `read_only` of the config file"
+_LACKS = re.compile(
+    r"[^\s/:]+: (?:command )?not found$|\bCannot find (?:module|package) '[^./'][^']*'"
+    r"|python[\d.]*: No module named \S+|\brequest to \S+ failed",
+    re.MULTILINE,
+)
+"""What a shell, Node.js, TypeScript, Python's `-m` and npm say of a program, a package or a network that is missing."""
+_OF_THE_PROJECT = ("node_modules", ".venv", "venv")
+"""Folders of packages, which are not copied."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +110,44 @@ async def run_command_check(
         async with copied_project(project, change) as copy:
             if change is None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
-            await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
-            run = await sandbox.run(
-                ["/usr/bin/env", *_variables(check.read_only, project), *check.command],
-                copy,
-                check.limits,
-                read_only=_shown(check.read_only),
-            )
+            run = await _run(check, project, copy, sandbox)
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
                 said = clip(run.output.strip(), 300, search)
-                why = f"{check.command[0]} is not available in the sandbox; {_REMEDY}. {said}"
+                why = f"{check.command[0]} is not available in the sandbox; {_remedy(check, project)}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
+        if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
+            said = clip(lack, 300, search)
+            why = f"it fails without the answer too, as the sandbox lacks something ({said})"
+            return not_run(f"{check.name} proves nothing: {why}; {_remedy(check, project)}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search)
+    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, _remedy(check, project))
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
+
+
+async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox) -> SandboxRun:
+    await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
+    command = ["/usr/bin/env", *_variables(check.read_only, project), *check.command]
+    return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
+
+
+async def _lack_without_the_answer(check: CommandCheck, run: SandboxRun, project: Path, sandbox: Sandbox) -> str | None:
+    """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
+    is the answer's."""
+    lacks = _LACKS.findall(run.output) if run.exit_code else []
+    if not lacks:
+        return None
+    async with copied_project(project) as unchanged:
+        before = await _run(check, project, unchanged, sandbox)
+    return next((lack for lack in lacks if before.exit_code and lack in before.output), None)
+
+
+def _remedy(check: CommandCheck, project: Path) -> str:
+    folders = [project / name for name in _OF_THE_PROJECT]
+    left_out = [str(folder) for folder in folders if folder.is_dir() and folder not in check.read_only]
+    return (
+        f"name {' and '.join(left_out) or 'what it needs'} in `read_only` of [checks.{check.name}] in the config file"
+    )
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
@@ -123,7 +156,7 @@ async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
 
-def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> CheckResult:
+def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, remedy: str) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
     if run.killed_by is not None:
@@ -131,7 +164,7 @@ def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> 
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
     failure = clip(why, FAILURE_CHARACTERS, search)
-    note = f"if {check.name} itself calls something that is not available in the sandbox, {_REMEDY}"
+    note = f"if {check.name} itself calls something that is not available in the sandbox, {remedy}"
     is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
     return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)
 
@@ -165,7 +198,8 @@ def _link(read_only: tuple[Path, ...], project: Path, copy: Path) -> None:
 def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
     """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
-    return [f"PATH={_path(read_only)}", *([f"PYTHONPATH={':'.join(linked)}"] if linked else [])]
+    python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
+    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path]
 
 
 def _path(read_only: tuple[Path, ...]) -> str:

@@ -51,7 +51,7 @@ async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sand
 async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_environment(
     sandbox: Sandbox, project: Path
 ):
-    script = "test ! -e .env && test $(env | grep -c .) -le 10 && ! grep -v lo: /proc/net/dev | grep :"
+    script = "test ! -e .env && test $(env | grep -c .) -le 11 && ! grep -v lo: /proc/net/dev | grep :"
     check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
@@ -127,6 +127,41 @@ async def test_the_systems_npm_runs_a_script_of_the_project(sandbox: Sandbox, pr
     result = await run_command_check(replace(CHECK, command=("npm", "test")), "good", None, project, sandbox)
 
     assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+@NEEDS_NPM
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("no-such-runner lib", "no-such-runner: not found"),
+        ("node absent.js", "Cannot find module 'no-such-package'"),
+        ("npx no-such-runner lib", "request to"),
+        ("python3 -m no_such_runner", "No module named no_such_runner"),
+    ],
+)
+async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fail_the_answer(
+    sandbox: Sandbox, project: Path, script: str, said: str
+):
+    (project / "package.json").write_text(f'{{"scripts": {{"test": "{script}"}}}}')
+    (project / "absent.js").write_text("require('no-such-package')")
+    (project / "node_modules").mkdir()
+    check = replace(CHECK, command=("npm", "test"), timeout_s=60)
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert said in (result.note or "")
+    assert f"name {project}/node_modules in `read_only` of [checks.unit]" in (result.note or "")
+
+
+@NEEDS_NODE
+async def test_a_package_that_only_the_answer_requires_fails_it(sandbox: Sandbox, project: Path):
+    check = replace(CHECK, command=("node", "lib/answer.txt"))
+
+    result = await run_command_check(check, "require('no-such-package')", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("failed", True)
+    assert "Cannot find module 'no-such-package'" in (result.first_failure or "")
 
 
 async def test_a_command_that_the_system_reaches_through_etc_alternatives_runs(sandbox: Sandbox, project: Path):
