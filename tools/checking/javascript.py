@@ -23,7 +23,7 @@ _VALUES = {
 _TYPES = {"interface_declaration", "type_alias_declaration"}
 _JSX = {"jsx_element", "jsx_self_closing_element", "jsx_fragment"}
 
-_TEST_FRAMEWORK = re.compile(r"""^\s*(?:describe|it|test|suite)(?:\.\w+)*\s*\(|['"]node:test['"]""", re.MULTILINE)
+_TEST_FRAMEWORK = re.compile(r"""(?:^|;)\s*(?:describe|it|test|suite)(?:\.\w+)*\s*\(|['"]node:test['"]""", re.MULTILINE)
 _WAITS = re.compile(
     r"\basync\b|\.(?:then|rejects|doesNotReject)\s*\(|\bset(?:Timeout|Interval|Immediate)\b|\bnew Promise\b"
     r"|\bnextTick\b"

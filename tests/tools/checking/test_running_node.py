@@ -59,6 +59,14 @@ async def test_names_of_an_answer_that_the_grammar_misreads_can_still_be_used(sa
     assert (await run_node_tests(answer, tests, sandbox, node)).outcome == "passed"
 
 
+async def test_cases_that_follow_another_statement_on_their_line_run_under_node_test(sandbox: Sandbox, node: Node):
+    tests = "const two = 2; describe('sum', () => { it('adds', () => assert.equal(add(1, two), 3)); });"
+
+    result = await run_node_tests(PLAIN, tests, sandbox, node)
+
+    assert (result.outcome, result.tests_passed, result.note) == ("passed", 1, None)
+
+
 @pytest.mark.parametrize("answer", [ESM, CJS])
 async def test_tests_can_import_or_require_the_answer(sandbox: Sandbox, node: Node, answer):
     by_import = "import { add } from './solution.js';\nassert.equal(add(1, 2), 3);"
