@@ -192,7 +192,36 @@ def _link(read_only: tuple[Path, ...], project: Path, copy: Path) -> None:
         link = copy / place.relative_to(project)
         if not os.path.lexists(link):
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path)
+            _link_one(place, link, _Members(project, place))
+
+
+@dataclass(frozen=True)
+class _Members:
+    """The parts of a project that one of its folders of packages links to, as npm's workspaces do."""
+
+    project: Path
+    packages: Path
+
+    def includes(self, path: Path) -> bool:
+        leads_to = path.resolve()
+        return path.is_symlink() and self.project in leads_to.parents and not leads_to.is_relative_to(self.packages)
+
+    def are_in(self, path: Path) -> bool:
+        if path.is_symlink() or not path.is_dir():
+            return False
+        return any(self.includes(one) or (one.name.startswith("@") and self.are_in(one)) for one in path.iterdir())
+
+
+def _link_one(path: Path, link: Path, members: _Members) -> None:
+    """A link to the path, except that links to members of the project lead to those in the copy."""
+    if members.includes(path):
+        link.symlink_to(os.path.relpath(path.resolve(), path.parent))
+    elif members.are_in(path):
+        link.mkdir()
+        for one in path.iterdir():
+            _link_one(one, link / one.name, members)
+    else:
+        link.symlink_to(path)
 
 
 def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:

@@ -106,6 +106,24 @@ async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(san
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
+@NEEDS_NODE
+async def test_a_member_of_an_npm_workspace_is_tested_as_the_answer_changes_it(sandbox: Sandbox, project: Path):
+    for name in ("packages/core", "node_modules/@acme", "node_modules/sum"):
+        (project / name).mkdir(parents=True)
+    (project / "packages" / "core" / "index.js").write_text("module.exports = 'old'\n")
+    (project / "node_modules" / "@acme" / "core").symlink_to("../../packages/core")
+    (project / "node_modules" / "sum" / "index.js").write_text("module.exports = (a, b) => a + b\n")
+    command = ("node", "-e", "require('node:assert').equal(require('sum')('', require('@acme/core')), 'new')")
+    check = CommandCheck("unit", command, "packages/core/index.js", read_only=(project / "node_modules",))
+
+    right, wrong = [
+        await run_command_check(check, f"module.exports = '{value}'", None, project, sandbox) for value in ("new", "x")
+    ]
+
+    assert (right.outcome, right.first_failure) == ("passed", None)
+    assert (wrong.outcome, wrong.executed) == ("failed", True)
+
+
 async def test_a_python_environment_imports_what_it_links_to_in_the_project(sandbox: Sandbox, project: Path):
     packages = project / ".venv" / "lib" / "python3.13" / "site-packages"
     packages.mkdir(parents=True)
