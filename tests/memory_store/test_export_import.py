@@ -303,10 +303,10 @@ async def test_a_file_in_an_unknown_or_damaged_format_is_refused_with_its_path_a
 async def test_a_data_set_becomes_outcomes_of_origin_import(ledger, clock, tmp_path):
     report = await import_file(ledger, lines_file(tmp_path, ROW), names={"small": "qwen3-14b"})
 
-    (found,) = await ledger.rows("SELECT id, origin, text, task_type, complexity, status FROM tasks")
+    (found,) = await ledger.rows("SELECT id, origin, text, task_type, complexity, status, local_only FROM tasks")
     assert report.format == "outcomes"
     assert found[0].startswith("import:set/1#")
-    assert found[1:] == ("import", ROW["prompt"], "code_generation", 3.0, "imported")
+    assert found[1:] == ("import", ROW["prompt"], "code_generation", 3.0, "imported", 0)
     now = clock().timestamp()
     assert await ledger.rows("SELECT model, build, kind, success, at FROM evidence ORDER BY 1") == [
         ("large", None, "executed", 1.0, now),
@@ -331,9 +331,10 @@ async def test_a_reimported_data_set_updates_only_changed_outcomes(ledger, clock
 
 
 async def test_two_names_of_the_same_model_are_averaged_on_import(ledger, tmp_path):
-    await import_file(ledger, lines_file(tmp_path, ROW), names={"small": "m", "large": "m"})
+    costs = {"small": {"correct": 0.25, "cost_usd": 0.25}, "large": {"correct": True, "cost_usd": 0.75}}
+    await import_file(ledger, lines_file(tmp_path, {**ROW, "outcomes": costs}), names={"small": "m", "large": "m"})
 
-    assert await ledger.rows("SELECT model, success FROM imported_outcomes") == [("m", 0.625)]
+    assert await ledger.rows("SELECT model, success, cost_usd FROM imported_outcomes") == [("m", 0.625, 0.5)]
 
 
 @pytest.mark.parametrize(
