@@ -621,7 +621,8 @@ async def test_doctor_and_delegate_need_only_a_profile_to_use_a_self_hosted_serv
     assert {"what": "role local", "health": "ok", "finding": "own-qwen"} in lines
     receipt = delegated.json
     assert (receipt["model"], receipt["cost_usd"]) == ("own-qwen", 0)
-    assert any("own-qwen: its server gives no usable token counts" in note for note in receipt["notes"])
+    estimated = "its server gives no usable token counts; those of this attempt, and their cost, are estimates."
+    assert f"own-qwen: {estimated}" in receipt["notes"]
     assert receipt["egress"][0]["host"] == "127.0.0.1"
 
 
@@ -669,6 +670,8 @@ async def test_the_cost_that_a_server_reports_overrides_the_profiles_price(envir
         spent = await run_command(environment, "usage", "--json")
 
     assert delegated.json["cost_usd"] == 0.0123
+    charged = "own-qwen: its server charges $0.0123, more than the worst case of $0.0"
+    assert [note.startswith(charged) for note in delegated.json["notes"]] == [True]
     assert spent.json["cost_usd"] == 0.0123
 
 
