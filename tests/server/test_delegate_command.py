@@ -84,6 +84,14 @@ async def test_stdout_is_exactly_the_code_and_the_exit_code_is_0_when_tests_pass
     assert "succeeded, checked by parse, lint, tests" in result.error
 
 
+async def test_memory_stats_compare_what_was_expected_of_a_delegation_with_its_outcome(project: Path):
+    await run_delegate(project, Script({LOCAL: [RIGHT]}), RENAME, "--tests", "assert double(2) == 4")
+    stats = await run_command(environment(project), "memory", "stats", "--json")
+
+    (bucket,) = stats.json["expected_success"]["buckets"]
+    assert (bucket["decisions"], bucket["success_rate"]) == (1, 1.0)
+
+
 async def test_without_tests_the_exit_code_is_3(project: Path):
     result = await run_delegate(project, Script({LOCAL: [RIGHT]}), RENAME)
 
