@@ -6,6 +6,7 @@ ends the process can. Only the user's config file defines commands.
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
 from .interpreter import linked_folders
+from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
@@ -118,7 +120,7 @@ async def run_command_check(
         if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
             said = clip(lack, 300, search)
             why = f"it fails without the answer too, as the sandbox lacks something ({said})"
-            return not_run(f"{check.name} proves nothing: {why}; {_remedy(check, project)}", check.name)
+            return not_run(f"{why}; {_remedy(check, project)}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
     judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, _remedy(check, project))
@@ -127,7 +129,8 @@ async def run_command_check(
 
 async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox) -> SandboxRun:
     await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
-    command = ["/usr/bin/env", *_variables(check.read_only, project), *check.command]
+    variables = [*_variables(check.read_only, project), *await _node_options(_path(check.read_only))]
+    command = ["/usr/bin/env", *variables, *check.command]
     return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
 
 
@@ -229,6 +232,18 @@ def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
     python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
     return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path]
+
+
+async def _node_options(path: str) -> list[str]:
+    """NODE_OPTIONS with which tools that use WebAssembly, such as Vite, fit into the limit of memory.
+
+    A `node` that neither the system nor the server's PATH has is not asked, as that would run it outside the sandbox.
+    """
+    found = shutil.which("node", path=path)
+    if found is None or not (found.startswith("/usr/") or found == shutil.which("node")):
+        return []
+    node = await ask_node(Path(found))
+    return [f"NODE_OPTIONS={FITS_WASM}"] if node is not None and node.can_fit_wasm else []
 
 
 def _path(read_only: tuple[Path, ...]) -> str:

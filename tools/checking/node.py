@@ -18,6 +18,9 @@ OLDEST = (20, 6)
 STRIPS_TYPES = (22, 18)
 """The first version that runs TypeScript directly (https://nodejs.org/api/typescript.html, seen 2026-11-24)."""
 
+FITS_WASM = "--disable-wasm-trap-handler"
+"""Without this flag each WebAssembly memory, including the one behind `fetch`, reserves 10 GB of address space."""
+
 INSTALL = "install Node.js 22.18 or later and put `node` on the PATH of the server"
 
 

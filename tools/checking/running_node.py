@@ -26,7 +26,7 @@ from .javascript import (
     with_tracked_exits,
 )
 from .javascript_vacuous_asserts import first_vacuous_assert
-from .node import INSTALL, OLDEST, STRIPS_TYPES, Node
+from .node import FITS_WASM, INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
 from .verdict import SHIPPED, Runner, interpret_run, not_run
@@ -37,8 +37,6 @@ _REMEDY = "a check of yours, `[checks.NAME]` in config.toml, can have more"
 _MEMORY_MB = 3072
 """Address space that Node.js itself reserves, measured 2026-11-24: 24.19 starts within 2 GB, not within 1 GB."""
 _FLAGS = ("--max-old-space-size=512", "--no-warnings")
-_FITS_WASM = "--disable-wasm-trap-handler"
-"""Without this flag each WebAssembly memory, including the one behind `fetch`, reserves 10 GB of address space."""
 _FOREIGN = re.compile(r"\bexpect\s*\(|\b(?:jest|vi)\.\w+\s*\(|\bcy\.\w+")
 """Globals of other test frameworks."""
 
@@ -87,12 +85,12 @@ async def run_node_tests(
         found = "there is no Node.js" if node is None else f"{node.shown} is too old"
         return not_run(f"the tests were not run: {found}; {INSTALL}")
     typescript = any(_is_typescript(code) for code in (answer, tests))
-    if typescript and node.version < STRIPS_TYPES:
-        return not_run(f"the tests were not run: {node.shown} cannot run TypeScript; {INSTALL}")
     language = "typescript" if typescript else "javascript"
     answers, theirs = read_program(answer, language), read_program(tests, language)
     if answers.has_jsx or theirs.has_jsx:
         return not_run("the tests were not run: Node.js does not run JSX without a build")
+    if typescript and node.version < STRIPS_TYPES:
+        return not_run(f"the tests were not run: {node.shown} cannot run TypeScript; {INSTALL}")
     is_module = uses_a_test_framework(tests)
     if (why := _why_no_test(tests, theirs, language, is_module=is_module)) is not None:
         return not_run(why)
@@ -159,7 +157,7 @@ async def _run(
 
 
 def _flags(node: Node) -> list[str]:
-    return [*_FLAGS, _FITS_WASM] if node.can_fit_wasm else [*_FLAGS]
+    return [*_FLAGS, FITS_WASM] if node.can_fit_wasm else [*_FLAGS]
 
 
 _started: set[tuple[str, Node]] = set()

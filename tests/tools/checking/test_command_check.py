@@ -51,7 +51,7 @@ async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sand
 async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_environment(
     sandbox: Sandbox, project: Path
 ):
-    script = "test ! -e .env && test $(env | grep -c .) -le 11 && ! grep -v lo: /proc/net/dev | grep :"
+    script = "test ! -e .env && test $(env | grep -c .) -le 12 && ! grep -v lo: /proc/net/dev | grep :"
     check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
@@ -104,6 +104,13 @@ async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(san
     result = await run_command_check(check, "good", None, project, sandbox)
 
     assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+@NEEDS_NODE
+async def test_a_command_can_use_webassembly_in_node(sandbox: Sandbox, project: Path):
+    check = replace(CHECK, command=("node", "-e", "new WebAssembly.Memory({ initial: 1 })"))
+
+    assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
 
 @NEEDS_NODE
