@@ -88,7 +88,7 @@ async def run_node_tests(
     language = "typescript" if typescript else "javascript"
     answers, theirs = read_program(answer, language), read_program(tests, language)
     if answers.has_jsx or theirs.has_jsx:
-        return not_run("the tests were not run: Node.js does not run JSX without a build")
+        return not_run(f"the tests were not run: Node.js does not run JSX without a build; {_REMEDY}")
     if typescript and node.version < STRIPS_TYPES:
         return not_run(f"the tests were not run: {node.shown} cannot run TypeScript; {INSTALL}")
     is_module = uses_a_test_framework(tests)

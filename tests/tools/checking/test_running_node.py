@@ -479,7 +479,8 @@ async def test_jsx_is_not_run(sandbox: Sandbox, node: Node):
 
     assert (result.outcome, result.note) == (
         "not_run",
-        "the tests were not run: Node.js does not run JSX without a build",
+        "the tests were not run: Node.js does not run JSX without a build; a check of yours, `[checks.NAME]` in"
+        " config.toml, can have more",
     )
 
 
