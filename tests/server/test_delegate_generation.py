@@ -54,7 +54,8 @@ async def test_an_answer_without_tests_is_reported_as_unverified(open_server: Op
     assert receipt["status"] == "unverified"
     assert receipt["verified_by"] == ["parse", "lint"]
     assert "saved_usd" not in receipt
-    assert "Unverified" in text_of(result)
+    assert "Unverified: nothing was executed" in text_of(result)
+    assert "`tests` or `checks` would verify it." in text_of(result)
     assert "def double(count)" in text_of(result)
 
 

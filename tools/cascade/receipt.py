@@ -105,6 +105,8 @@ class Receipt(BaseModel):
         return "\n".join(lines)
 
     def _headline(self) -> str:
+        if self.status == "unverified" and self._was_only_read:
+            return "Unverified: nothing was executed; review it before use. `tests` or `checks` would verify it."
         if self.status != "failed":
             return _HEADLINES[self.status]
         if self.model is None:
@@ -118,6 +120,11 @@ class Receipt(BaseModel):
         if tests is None or tests.tests_total is None:
             return f", checked by {', '.join(self.verified_by)}" if self.verified_by else ""
         return f", {tests.tests_passed} of {tests.tests_total} tests passed"
+
+    @property
+    def _was_only_read(self) -> bool:
+        checks = self._delivered.checks if self._delivered else []
+        return bool(checks) and all(check.name in ("edit", "parse", "lint") for check in checks)
 
     @property
     def failure(self) -> CheckReceipt | None:
