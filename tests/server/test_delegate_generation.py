@@ -263,6 +263,14 @@ async def test_prose_with_a_code_example_is_not_checked_as_code(open_server: Ope
     assert len(receipt["attempts"]) == 1
 
 
+async def test_a_repair_that_also_wants_a_changelog_entry_is_answered_with_code(open_server: OpenServer):
+    code = "def to_ordinal(n):\n    return f'{n}th'\n"
+    async with open_server(lambda _: Reply(f"The suffix was wrong.\n\n```python\n{code}```\n")) as server:
+        receipt = await server.call("delegate_generation", task="Fix to_ordinal and add a test and a changelog entry")
+
+    assert receipt["code"] == code
+
+
 async def test_a_requested_explanation_is_delivered_whole(open_server: OpenServer):
     explanation = "Here is what it does: it adds the two:\n\n```python\nadd(1, 2)  # 3\n```\n\nStrings are joined.\n"
     async with open_server(lambda _: Reply(explanation)) as server:

@@ -59,6 +59,11 @@ def read_task(task: str) -> Reading:
     return Reading(words=words, names=names, list_items=list_items, pasted_lines=pasted_lines, own_text=own_text)
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a part of a text, as a reading has them."""
+    return _words_and_names(text)[0]
+
+
 def is_unspaced(text: str) -> bool:
     """Whether the text holds Chinese or Japanese, which have no spaces, or Korean, which joins particles to words."""
     return _UNSPACED.search(text) is not None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ...profiles.vocabulary import TaskType
+from .main_request import main_request
 from .reading import read_task
 
 _OPENING_WORDS, _WORDS_READ = 25, 400
@@ -25,7 +26,7 @@ def infer_task_type(task: str) -> TaskType:
     Without any sign: code_generation if the task contains pasted code, else `other`.
     """
     reading = read_task(task)
-    words = reading.words
+    words = main_request(reading)
     if len(words) > _WORDS_READ:
         words = (*words[: _WORDS_READ * 3 // 4], *words[-_WORDS_READ // 4 :])
     opening, whole = (f" {' '.join(part)} " for part in (words[:_OPENING_WORDS], words))

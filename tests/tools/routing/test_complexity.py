@@ -163,6 +163,7 @@ def test_scoring_20_kb_takes_less_than_25_times_as_long_as_splitting_it_into_wor
         "设计一个分布式微服务" * 2_000,
         "[.'" * 6_600,
         "s/a" * 6_600,
+        "fix it, add tests and docs\n" * 740,
     ],
     ids=lambda text: repr(text[:12]),
 )

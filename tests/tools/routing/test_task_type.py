@@ -142,3 +142,55 @@ def test_politeness_and_pasted_code_do_not_change_the_type(task: str):
 
 def test_code_alone_is_inferred_as_code_generation():
     assert infer_task_type("```python\ndef add(a, b):\n    ...\n```") == "code_generation"
+
+
+@pytest.mark.parametrize(
+    ("task", "task_type"),
+    [
+        ("Fix to_ordinal and add a test and a changelog entry", "code_repair"),
+        ("Implement rate limiting in src/api/limiter.py; update docs", "code_generation"),
+        ("Add support for TOML in the config loader. Add a line to the changelog.", "code_generation"),
+        ("Write a function with unit tests that adds two vectors", "code_generation"),
+        ("Create a class Cart including docstrings and tests", "code_generation"),
+        ("Rename utils.py to text.py and update the documentation", "refactoring"),
+        ("Port lib/slug.rb to TypeScript. Keep its API and add JSDoc comments.", "translation"),
+        ("Behebe den Fehler und schreibe Tests: test_lager.py", "code_repair"),
+        ("修复 parse_csv 的错误。请同时添加单元测试。", "code_repair"),
+    ],
+)
+def test_tests_and_documentation_beside_other_work_do_not_decide_the_type(task: str, task_type: TaskType):
+    assert infer_task_type(task) == task_type
+
+
+@pytest.mark.parametrize(
+    ("task", "task_type"),
+    [
+        ("Implement `parse_semver(s)` in Python. Do not write docs. Do not write tests.", "code_generation"),
+        ("Fix `Invoice#total`. Don't refactor anything else.", "code_repair"),
+        ("Implement an LRU cache. No tests or documentation needed.", "code_generation"),
+        ("实现一个缓存类。不需要写文档和测试。", "code_generation"),
+    ],
+)
+def test_what_a_task_rules_out_does_not_decide_the_type(task: str, task_type: TaskType):
+    assert infer_task_type(task) == task_type
+
+
+@pytest.mark.parametrize(
+    ("task", "task_type"),
+    [
+        ("Write tests for the cart and fix whatever fails", "tests"),
+        ("Use pytest. Write unit tests for slugify.", "tests"),
+        ("Find untested functions in src/ and write tests for them.", "tests"),
+        ("I implemented a retry decorator in retry.py. Please add unit tests.", "tests"),
+        ("Don't change the implementation. Write tests for the parser.", "tests"),
+        ("No tests exist for src/x.py yet; please add unit tests.", "tests"),
+        ("Add tests and docs for the new endpoint", "tests"),
+        ("Create tests/test_cart.py with pytest tests for the cart", "tests"),
+        ("We now support Python 3.13. Update the README.", "documentation"),
+        ("Support for TOML was added in 2.0. Document it in the README.", "documentation"),
+        ("Rewrite the docs: add docstrings to every function in src/api.py", "documentation"),
+        ("Add comments and docstrings to this file; do not change code", "documentation"),
+    ],
+)
+def test_tests_and_documentation_that_are_the_work_itself_decide_the_type(task: str, task_type: TaskType):
+    assert infer_task_type(task) == task_type
