@@ -17,6 +17,9 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "编写一个函数,判断一个数是否为质数",
         "Schreibe eine Funktion, die zwei Listen zusammenführt",
         "Add support for YAML config files",
+        "make `Config.load` accept a pathlib.Path as well as str",
+        "Encrypt the `ssn` column at rest",
+        "Fill in the missing implementation in src/trie.py",
     ),
     "code_repair": (
         "Fix the bug in the pagination of the orders list",
@@ -27,6 +30,8 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Patch the off-by-one error in range_sum",
         "Behebe den Fehler in der Anmeldung",
         "修复这个函数的错误",
+        "CI is red, make CI green",
+        "Resolve the merge conflict in config.ts",
     ),
     "debugging": (
         "Why does this loop never end?",
@@ -35,6 +40,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Investigate the memory leak in the image cache",
         "Diagnose the intermittent timeout in production",
         "Track down the root cause of the deadlock",
+        "Pourquoi cette requête est-elle lente ?",
     ),
     "tests": (
         "Write unit tests for the Cart class",
@@ -43,6 +49,9 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Create a test suite for the parser",
         "Generate property-based tests for the codec",
         "Schreibe Tests für die Klasse Warenkorb",
+        "Cover `src/validators.py` with tests",
+        "Parametrize the tests in test_dates.py and add cases for leap years",
+        "Generate a JUnit 5 test class for com.acme.util.Strings",
     ),
     "documentation": (
         "Write a docstring for this function",
@@ -51,6 +60,8 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Add explanatory comments to this module",
         "Write release notes for version 2.0",
         "Write a user guide for the command line tool",
+        "Write an ADR on our job queue",
+        "Write a commit message for this diff",
     ),
     "formatting": (
         "Format this file with black",
@@ -66,6 +77,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Port the module to TypeScript",
         "Rewrite this bash script in Python",
         "把这个函数翻译成 Go",
+        "把下面的代码转换成 TypeScript",
         "Translate the error messages into German",
     ),
     "refactoring": (
@@ -76,6 +88,8 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Remove the duplicated code in these two handlers",
         "Clean up this class without changing its behaviour",
         "Split this 400 line function into smaller ones",
+        "Split src/app.js into routes and middleware",
+        "Migrate app/models from SQLAlchemy 1.4 to 2.0 style",
     ),
     "review": (
         "Review this pull request",
@@ -84,6 +98,8 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Any problems with this function?",
         "Give me feedback on my diff",
         "Find possible issues in this code",
+        "Is this implementation of `is_prime` correct?",
+        "Check my migration for problems",
     ),
     "architecture": (
         "Design a microservice architecture for a shop",
@@ -93,6 +109,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Plan for migrating our monolith to services: what is the migration plan?",
         "设计一个分布式系统架构",
         "System design for a chat application",
+        "Create a migration plan from our monolith",
     ),
     "reasoning": (
         "Explain why quicksort is quadratic in the worst case",
@@ -101,6 +118,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "What is the time complexity of this algorithm?",
         "Which approach is better for our booking table, and what are the pros and cons?",
         "What does this function do?",
+        "How does the cleanup work in useSocket.ts?",
         "Explain what this function does: def add(a, b): return a + b",
         "Explain this function: def add(a, b): return a + b",
         "Describe the algorithm in quicksort.py",
