@@ -12,7 +12,7 @@ The paths of the interpreter and of the read-only files are visible in /proc/sel
 import os
 import random
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .interpreter import Interpreter, base_interpreter
@@ -26,6 +26,8 @@ _INPUT = "/input"
 _NOBODY = 65534
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+_ETC = {"hosts": b"127.0.0.1 localhost\n", "nsswitch.conf": b"hosts: files\n"}
+"""Files of /etc by name, so that servers that tests start are reached as `localhost`."""
 
 
 class Bubblewrap:
@@ -69,18 +71,23 @@ class Bubblewrap:
             }
             launch = [*self.python, "-S", _LAUNCHER, repr(options)]
             filtered = [word for fd in filters for word in ("--seccomp", str(fd))]
-            return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits), "--", *launch, *command]
+            etc = [
+                word
+                for fd, name in zip(contents, _ETC, strict=True)
+                for word in ("--perms", "0644", "--ro-bind-data", str(fd), f"/etc/{name}")
+            ]
+            return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits, etc), "--", *launch, *command]
 
-        with _opened(self._filter) as filters:
+        with _opened(self._filter) as filters, _opened(*_ETC.values()) as contents:
             # bwrap itself gets an empty environment too: the code inside can read /proc/1/environ.
-            return await supervise(build, limits, stdin, {}, also_pass=filters)
+            return await supervise(build, limits, stdin, {}, also_pass=(*filters, *contents))
 
-    def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits) -> list[str]:
+    def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits, etc: Sequence[str]) -> list[str]:
         scratch = ["--size", str(limits.scratch_mb * _MEGABYTE), "--perms", "1777", "--tmpfs"]
         arguments = [*_NAMESPACES, *_privileges(user), "--hostname", "sandbox", "--die-with-parent"]
         # No --new-session, which would leave the process group that is killed on cancellation: until the namespaces
         # exist, the forks of bwrap do not yet die with it (0.8 and 0.11, seen 2026-11-25).
-        arguments += _system_folders()
+        arguments += [*_system_folders(), *etc]
         arguments += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
         arguments += [*scratch, "/tmp", *scratch, WORK_FOLDER]  # noqa: S108
         # After /tmp and the working folder: a Python may be installed below such a path.
@@ -97,16 +104,18 @@ class Bubblewrap:
 
 
 @contextmanager
-def _opened(data: bytes | None) -> Generator[Sequence[int]]:
-    """A descriptor to read the data from, if there is any."""
-    if data is None:
-        yield ()
-        return
-    with os.fdopen(os.memfd_create("seccomp"), "wb") as file:
-        file.write(data)
-        file.flush()
-        file.seek(0)
-        yield (file.fileno(),)
+def _opened(*contents: bytes | None) -> Generator[Sequence[int]]:
+    """A descriptor to read each of the contents from; None has none."""
+    with ExitStack() as opened:
+        descriptors: list[int] = []
+        for content in contents:
+            if content is not None:
+                file = opened.enter_context(os.fdopen(os.memfd_create("sandbox"), "wb"))
+                file.write(content)
+                file.flush()
+                file.seek(0)
+                descriptors.append(file.fileno())
+        yield descriptors
 
 
 def _spare_user() -> int | None:

@@ -156,6 +156,17 @@ async def test_network_addresses_cannot_be_reached(run_python):
             listener.accept()
 
 
+async def test_a_server_that_the_code_starts_is_reached_as_localhost(run_python):
+    run = await run_python(
+        "import socket\n"
+        "server = socket.create_server(('localhost', 0))\n"
+        "socket.create_connection(('localhost', server.getsockname()[1])).close()\n"
+        "print('reached')\n"
+    )
+
+    assert run.output.strip() == "reached"
+
+
 async def test_the_code_runs_unprivileged_and_cannot_gain_privileges(run_python):
     run = await run_python(
         "import os\n"
