@@ -29,6 +29,8 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 _PATH = "/usr/bin:/bin"
 _NPM_IS_OFFLINE = "npm_config_offline=true"
 """Without it npm and npx try for more than a minute to reach their registry (npm 11.19, measured 2026-11-30)."""
+_HOMES = {".cargo": "CARGO_HOME", ".rustup": "RUSTUP_HOME"}
+"""By folder, the variable that names it to Rust's tools, since the home folder inside is another."""
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
@@ -228,10 +230,12 @@ def _link_one(path: Path, link: Path, members: _Members) -> None:
 
 
 def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
-    """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
+    """PATH, the folders of Rust's tools, and PYTHONPATH for what the Python environments import from the project itself
+    (`pip install -e`)."""
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
     python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
-    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path]
+    homes = [f"{_HOMES[path.name]}={path}" for path in read_only if path.name in _HOMES]
+    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path, *homes]
 
 
 async def _node_options(path: str) -> list[str]:

@@ -106,6 +106,16 @@ async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(san
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
+async def test_rusts_folders_are_found_although_the_home_folder_is_another(sandbox: Sandbox, project: Path):
+    folders = (project / ".cargo", project / ".rustup")
+    for folder in folders:
+        folder.mkdir()
+    command = ("sh", "-c", 'test -d "$CARGO_HOME" && test -d "$RUSTUP_HOME"')
+    check = replace(CHECK, command=command, read_only=folders)
+
+    assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
+
+
 @NEEDS_NODE
 async def test_a_command_can_use_webassembly_in_node(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("node", "-e", "new WebAssembly.Memory({ initial: 1 })"))
