@@ -284,6 +284,13 @@ async def test_an_answer_that_exits_fails(sandbox: Sandbox, answer, tests):
     assert (await run_tests(answer, tests, sandbox)).outcome == "failed"
 
 
+async def test_an_exit_code_that_only_claims_to_equal_0_fails(sandbox: Sandbox):
+    claims = "class Zero:\n    def __eq__(self, other): return True\ndef add(a, b): return Zero()\n"
+    right, wrong = [await run_tests(answer, "exit(add(1, -1))", sandbox) for answer in (ADD, claims)]
+
+    assert (right.outcome, wrong.outcome) == ("passed", "failed")
+
+
 async def test_a_missing_fixture_counts_as_not_run_unless_another_test_fails(sandbox: Sandbox):
     tests = "def test_a(mocker):\n    assert add(1, 2) == 3\n"
     beside_one_that_fails = tests + "def test_b():\n    assert add(1, 2) == 3\n"
@@ -502,9 +509,12 @@ def test_add():
     worker.start()
     worker.join()
 """
+in_a_thread = pytest.mark.parametrize(
+    "tests", [IN_A_THREAD, f"{IN_A_THREAD.replace('test_', 'check_')}check_add()"], ids=["module", "script"]
+)
 
 
-@pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
+@in_a_thread
 async def test_a_failing_assertion_in_a_thread_fails_the_answer(sandbox: Sandbox, tests: str):
     right, wrong = await run_tests(ADD, tests, sandbox), await run_tests(WRONG, tests, sandbox)
 
@@ -512,9 +522,10 @@ async def test_a_failing_assertion_in_a_thread_fails_the_answer(sandbox: Sandbox
     assert "AssertionError" in (wrong.first_failure or "")
 
 
-@pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
+@in_a_thread
 async def test_an_error_in_a_thread_of_the_answer_does_not_fail_it(sandbox: Sandbox, tests: str):
-    answer = ADD + "import threading\ndef fail(): assert 0\nt = threading.Thread(target=fail)\nt.start()\nt.join()\n"
+    answer = "import threading\ndef fail(): assert 0\n"
+    answer += "def add(a, b):\n    t = threading.Thread(target=fail)\n    t.start()\n    t.join()\n    return a + b\n"
 
     assert (await run_tests(answer, tests, sandbox)).outcome == "passed"
 
