@@ -120,13 +120,13 @@ async def test_a_model_with_a_cloud_tag_is_not_local(local, make_request, observ
     cloud = make_request("qwen3-30b-a3b").profile.model_copy(update={"api_model": name})
 
     async with local(lambda _: REPLY, [OllamaModel(name)]) as (peer, provider):
-        known = await provider.availability([cloud])
-        earlier_requests = len(peer.journal.exchanges)
         with pytest.raises(NotLocal):
             await provider.generate(make_request("qwen3-30b-a3b", profile=cloud, local_only=True), observer)
+        requests = len(peer.journal.exchanges)
+        known = await provider.availability([cloud])
 
+    assert requests == 0 < len(peer.journal.exchanges)
     assert not known[cloud.id].is_local
-    assert len(peer.journal.exchanges) == earlier_requests
 
 
 async def test_a_local_only_request_is_not_sent_to_a_model_that_is_listed_as_remote(
