@@ -190,6 +190,13 @@ def is_of_the_answer(error: BaseException) -> bool:
     return is_lacking or passes_through_the_answer(error.__traceback__)
 
 
+def missing_module(error: BaseException | None) -> str | None:
+    """The module whose absence led to an error. None: another cause."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error and error.name
+
+
 def origin(item: Any) -> str:
     """The module that defines a test's class, function or docstring."""
     if (doctest := getattr(item, "dtest", None)) is not None:
@@ -205,7 +212,7 @@ def is_a_skip(error: BaseException) -> bool:
 def trouble_with_a_fixture(error: BaseException) -> str | None:
     """Why a fixture of a test is unusable, with the remedy. None: another kind of error."""
     if type(error).__name__ == "FixtureLookupError":
-        return f"fixture {getattr(error, 'argname', '?')!r} not found; only pytest's own are available"
+        return f"fixture {getattr(error, 'argname', '?')!r} not found; a conftest.py counts only for tests in files"
     found = ASYNC_FIXTURE.search(str(error)) if type(error).__name__ == "Failed" else None
     return found and f"fixture {found[1]} is `async`, for which there is no plugin; make it a plain function"
 

@@ -315,6 +315,7 @@ class ResultCounter:
         cause = error and error[1].__cause__  # pytest reports the error itself as one of usage
         if cause is not None:
             self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
+            self.missing_module = reading.missing_module(cause)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
@@ -373,11 +374,7 @@ class ResultCounter:
             self.note("", str(excrepr))
 
     def pytest_exception_interact(self, call: Any) -> None:
-        error = call.excinfo.value
-        while error is not None and not isinstance(error, ModuleNotFoundError):
-            error = error.__cause__ or error.__context__
-        if error is not None and self.missing_module is None:
-            self.missing_module = error.name
+        self.missing_module = self.missing_module or reading.missing_module(call.excinfo.value)
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
         """Run `async def` tests, because no plugin for them is installed."""

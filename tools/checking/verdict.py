@@ -27,6 +27,8 @@ _OUR_PATHS = re.compile(
 """Folders of the sandbox and of this machine's Python, as they appear in tracebacks."""
 SHIPPED = SecretSearch()
 """The search for shipped secret patterns, without user-defined ones."""
+_LACKING = re.compile(r"No module named|Missing required plugins|\bfixture '?\w+'? (?:not found|is `async`)")
+"""Why tests cannot be run that a Python with more packages may run (pytest 9.2, seen 2026-11-30)."""
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
@@ -84,7 +86,9 @@ def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, l
     if report is None:
         return CheckResult("tests", "failed", executed=True, first_failure=why_no_verdict(run, limits, search))
     if report.status == "broken_tests":
-        return not_run(f"the tests themselves cannot be run: {clip(report.failure or run.output, 1000, search)}")
+        why = clip(report.failure or run.output, 1000, search)
+        remedy = f"{runner.has}; {runner.lacks}. " if runner.lacks and _LACKING.search(why) else ""
+        return not_run(f"{remedy}the tests themselves cannot be run: {why}")
     if report.status == "no_tests":
         found = "every test was skipped, or asserts nothing" if report.total else _NOTHING_COULD_FAIL
         return not_run(f"nothing was tested: {clip(report.failure, 300, search) if report.failure else found}")

@@ -299,6 +299,7 @@ async def test_a_missing_fixture_counts_as_not_run_unless_another_test_fails(san
 
     assert result.outcome == "not_run"
     assert "fixture 'mocker' not found" in (result.note or "")
+    assert "`[sandbox] python` in config.toml" in (result.note or "")
     assert (await run_tests(WRONG, beside_one_that_fails, sandbox)).outcome == "failed"
 
 
@@ -652,6 +653,27 @@ async def test_a_conftest_that_fails_by_itself_counts_as_not_run(sandbox: Sandbo
 
     assert result.outcome == "not_run"
     assert "RuntimeError: no display" in (result.note or "")
+
+
+async def test_a_conftest_that_needs_a_missing_package_names_the_setting_that_adds_it(sandbox: Sandbox, project):
+    (project / "tests" / "conftest.py").write_text("import no_such_package\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "`[sandbox] python` in config.toml" in (result.note or "")
+    assert "No module named 'no_such_package'" in (result.note or "")
+
+
+async def test_an_answer_is_not_blamed_for_a_package_that_it_and_a_conftest_need(sandbox: Sandbox, project):
+    (project / "src" / "sizes.py").write_text("import no_such_package\nsize = 3\n")
+    (project / "tests" / "conftest.py").write_text("import sizes\n")
+    in_place = InPlace(project, ImportPath("sizes", ("src",)), ("sizes",))
+
+    result = await run_project_tests("", ["tests/test_shapes.py"], project, sandbox, in_place=in_place)
+
+    assert result.missing_module == "no_such_package"
+    assert "`[sandbox] python` in config.toml" in (result.note or "")
 
 
 async def test_a_missing_test_file_counts_as_not_run(sandbox: Sandbox, project):
