@@ -281,6 +281,10 @@ async def test_an_unusable_file_is_refused_with_the_reason(refusal: Refusal, tmp
     ("tests", "reason"),
     [
         ("def test_x(:\n    pass", "tests: they do not parse as Python"),
+        (
+            "#[test]\nfn adds() { assert_eq!(add(1, 2), 3); }",
+            "tests: they look like rust, and only Python and JavaScript",
+        ),
         ("tests/test_missing.py", "tests: 'tests/test_missing.py' does not exist below"),
         ("../test_out.py", "tests: '../test_out.py' is outside the roots"),
         ("tests/a.test.js", "tests: nothing in 'tests/a.test.js' can fail. Write asserts, or name .py files"),

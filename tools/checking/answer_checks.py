@@ -67,12 +67,18 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
         )
     if languages:
         return TestsGiven(code=tests, languages=tuple(dict.fromkeys(runtime_of(language) for language in languages)))
-    if guess_language(tests) in ("javascript", "typescript"):
+    looks = guess_language(tests)
+    if looks in ("javascript", "typescript"):
         raise BadArgument(
             f"tests: they do not parse as JavaScript: {parsed['javascript'].first_failure}. Correct them."
         )
     if parsed["python"].outcome != "failed":  # could not be parsed: the runner will report why
         return TestsGiven(code=tests)
+    if looks not in ("python", None):
+        raise BadArgument(
+            f"tests: they look like {looks}, and only Python and JavaScript are run here. A command of the user's can"
+            " run others: [checks.NAME] in config.toml, named in `checks`."
+        )
     raise BadArgument(f"tests: they do not parse as Python: {parsed['python'].first_failure}. Correct them.")
 
 
