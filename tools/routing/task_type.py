@@ -23,7 +23,8 @@ class _Sign:
 def infer_task_type(task: str) -> TaskType:
     """The type with the greatest total weight of signs; matches in the opening count twice.
 
-    Without any sign: code_generation if the task contains pasted code or begins by asking for a change, else `other`.
+    Without any sign: documentation if it begins by asking for a change of a document, code_generation if by asking for
+    another change or if it contains pasted code, else `other`.
     """
     reading = read_task(task)
     words = main_request(reading)
@@ -37,6 +38,8 @@ def infer_task_type(task: str) -> TaskType:
     strongest = max(strength, key=lambda task_type: strength[task_type])
     if strength[strongest] > 0:
         return strongest
+    if _ANY_CHANGE.match(whole) and any(name.lower().endswith(_DOCUMENTS) for name in reading.names):
+        return "documentation"
     return "code_generation" if reading.pasted_lines or _ANY_CHANGE.match(whole) else "other"
 
 
@@ -45,6 +48,7 @@ _LANGUAGES = (
     "|powershell|sql|lua|julia|matlab|r|c|cpp|csharp|clojure|elixir|vue|react"
 )
 
+_DOCUMENTS = (".md", ".rst", ".adoc")
 _ANY_CHANGE = re.compile(
     r" (please |can you |could you |in )*(allow|apply|bump|change|convert|delete|disable|drop|enable|encrypt|expose"
     r"|handle|hash|make|move|remove|replace|set|swap|update|use|validate) "
@@ -94,6 +98,7 @@ _TABLE: tuple[tuple[TaskType, float, str], ...] = (
         r"readme|docs|"
         r"documentation|comments?|changelog|release notes|tutorial|(user|how to|getting started) guide|adr|runbook|"
         r"commit message|(pr|pull request) description) "),
+    ("documentation", 6, r" (add|put) (\w+ ){1,8}to the (readme|docs|documentation|changelog) "),
     ("documentation", 4, r" (document|dokumentiere|documente|documenta|задокументируй) "),
     ("documentation", 2,
         r" (docstrings?|jsdoc|javadoc|readme|changelog|release notes|documentation|tutorial|"
@@ -125,7 +130,7 @@ _TABLE: tuple[tuple[TaskType, float, str], ...] = (
     ("code_repair", 3, r"(修复|修正|修理|直して|고쳐|수정)"),
     ("code_repair", 4,
         r" (failing|broken|red) (\w+ ){0,2}(tests?|builds?)|"
-        r" (tests?|ci|build) (fails?|(is|are) (broken|failing|red)) "),
+        r" (tests?|ci|build) (in )?(fails?|(is|are) (broken|failing|red)) "),
     ("code_repair", 2,
         r" (bugs?|doesn't work|does not work|not working|off by one|wrong (result|answer|output|value)|"
         r"incorrect\w*|regression|fehler|unexpected|is broken|merge conflicts?|(injection|xss) in|"

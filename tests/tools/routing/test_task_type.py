@@ -31,6 +31,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Behebe den Fehler in der Anmeldung",
         "修复这个函数的错误",
         "CI is red, make CI green",
+        "Tests in tests/test_export.py are failing after the rename of `to_csv`. Update them.",
         "Resolve the merge conflict in config.ts",
     ),
     "debugging": (
@@ -60,7 +61,9 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Add explanatory comments to this module",
         "Write release notes for version 2.0",
         "Write a user guide for the command line tool",
+        "Add an example of usage to the README",
         "Write an ADR on our job queue",
+        "Update README.md: describe the new `--json` option of `tool list`",
         "Write a commit message for this diff",
     ),
     "formatting": (
