@@ -1,6 +1,7 @@
 """The output tokens that the remaining money allows for a request."""
 
 import datetime as dt
+import math
 import random
 
 import pytest
@@ -57,6 +58,15 @@ def test_the_answer_is_shortened_to_what_the_remaining_money_pays_for():
     assert allowed is not None
     assert allowed.max_output_tokens == pytest.approx(1_000, abs=1)
     assert allowed.worst_case_usd <= 0.011
+
+
+def test_money_a_rounding_error_short_of_a_token_does_not_pay_for_it():
+    left_usd = math.nextafter(0.0041, 0.0)
+
+    allowed = _allow(PAID, left_usd, wanted=4_096)
+
+    assert allowed is not None
+    assert (allowed.max_output_tokens, allowed.worst_case_usd <= left_usd) == (309, True)
 
 
 def test_nothing_is_allowed_if_not_even_the_minimum_of_tokens_can_be_paid():
