@@ -29,6 +29,7 @@ SHIPPED = SecretSearch()
 """The search for shipped secret patterns, without user-defined ones."""
 _LACKING = re.compile(r"No module named|Missing required plugins|\bfixture '?\w+'? (?:not found|is `async`)")
 """Why tests cannot be run that a Python with more packages may run (pytest 9.2, seen 2026-11-30)."""
+_SLOW = "if they are slow with right code too, give fewer, or run them by [checks.NAME] with a `timeout_s`"
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
@@ -84,7 +85,10 @@ def _report(run: SandboxRun, nonce: str) -> RunnerReport | None:
 def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits: Limits) -> CheckResult:
     search = runner.search
     if report is None:
-        return CheckResult("tests", "failed", executed=True, first_failure=why_no_verdict(run, limits, search))
+        note = _SLOW if run.killed_by in ("wall_time", "cpu_time") else None
+        return CheckResult(
+            "tests", "failed", executed=True, first_failure=why_no_verdict(run, limits, search), note=note
+        )
     if report.status == "broken_tests":
         why = clip(report.failure or run.output, 1000, search)
         remedy = f"{runner.has}; {runner.lacks}. " if runner.lacks and _LACKING.search(why) else ""

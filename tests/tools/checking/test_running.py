@@ -490,6 +490,7 @@ async def test_an_endless_loop_fails_with_the_time_limit_and_the_last_output(san
 
     assert (result.outcome, result.executed) == ("failed", True)
     assert result.first_failure == "the tests did not finish within 1 s\nthe last it printed:\nbegun"
+    assert "[checks.NAME] with a `timeout_s`" in (result.note or "")
 
 
 async def test_without_a_sandbox_the_tests_are_not_run(tmp_path):
