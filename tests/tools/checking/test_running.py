@@ -243,8 +243,9 @@ async def test_pytest_tests_are_counted_and_can_use_public_names_and_the_solutio
         "import pytest\nshared = add(0, 0)\n\ndef test1():\n    assert add({wrong}, 2) == 2\n",
         "def test():\n    assert add({wrong}, 2) == 2\n\ntest()\n",
         "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1)\nassert add({wrong}, 2) == 2\n",
+        "assert add({wrong}, 2) == 2 and True\n",
     ],
-    ids=["numbered", "another class", "imports pytest", "calls itself", "a script with pytest"],
+    ids=["numbered", "another class", "imports pytest", "calls itself", "a script with pytest", "half a truism"],
 )
 async def test_tests_in_any_form_that_pytest_or_python_accepts_are_run(sandbox: Sandbox, tests: str):
     right = await run_tests(ADD, tests.format(wrong=0), sandbox)
