@@ -48,17 +48,17 @@ async def apply_result(status: Status, best: Attempt | None, requester: Requeste
     change = await contract.changes.by(best.answer)
     code = best.answer.code if change.failures else change.as_text()
     if not contract.applies or status not in ("succeeded", "unverified"):
-        return Applied(status, code, notes=change.left_out)
+        return Applied(status, code, notes=change.notes)
     if status == "unverified" and contract.asks_for_a_check:
         why = "Not written: the requested check proved nothing. Review the code and apply it yourself."
-        return Applied(status, code, notes=(*change.left_out, why))
+        return Applied(status, code, notes=(*change.notes, why))
     if not change.files:
-        return Applied(status, None, notes=(*change.left_out, "The files already contain this: nothing was written."))
+        return Applied(status, None, notes=(*change.notes, "The files already contain this: nothing was written."))
     try:
         await anyio.to_thread.run_sync(_write, change, requester)
     except NotApplied as error:
-        return Applied("failed", code, notes=(*change.left_out, str(error)))
-    return Applied(status, None, _receipts(change), change.left_out)
+        return Applied("failed", code, notes=(*change.notes, str(error)))
+    return Applied(status, None, _receipts(change), change.notes)
 
 
 def _write(change: Change, requester: Requester) -> None:

@@ -50,8 +50,8 @@ class Change:
     """Empty without failures: the files already contain the change."""
     failures: tuple[str, ...] = ()
     """Why the answer cannot be applied, as messages to its model; if there are any, `files` is empty."""
-    left_out: tuple[str, ...] = ()
-    """Parts of the answer that are not written, with reasons, as sentences for the caller."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the caller: parts of the answer that are not written, with reasons, and names that a file loses."""
 
     def as_text(self) -> str:
         """The change as text: the content of a single new file, else a diff for `git apply`.
@@ -100,6 +100,7 @@ def plan_change(workspace: Workspace, answer: Answer) -> Change:
     files: list[FileWrite] = []
     failures: list[str] = []
     left_out = list(proposal.notes)
+    losses: list[str] = []
     for path, text in proposal.texts.items():
         source, why_not = _source(workspace, path)
         if source is None or why_not is not None:
@@ -118,6 +119,8 @@ def plan_change(workspace: Workspace, answer: Answer) -> Change:
             continue
         if after != source.data:
             files.append(_change(source, text, after))
+            if path in proposal.gone:
+                losses.append(f"{source.path}: its new text no longer mentions {proposal.gone[path]}.")
     if failures:
         return Change(failures=tuple(failures))
     if left_out and not files:
@@ -127,7 +130,7 @@ def plan_change(workspace: Workspace, answer: Answer) -> Change:
             else "Change only files that were given."
         )
         return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
-    return Change(tuple(files), left_out=tuple(left_out))
+    return Change(tuple(files), notes=(*left_out, *losses))
 
 
 def _unseen_lost(source: Source, text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Detects excerpts given as whole files, which would delete the rest of the file."""
+"""Detects excerpts given as whole files, which would delete the rest of the file, and definitions that a file lost."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def describe_loss(path: str, before: str, text: str, elsewhere: Sequence[str]) -
         return None
     old, new = _names(path, before), _names(path, text)
     if old:
-        lost = [name for name in old if name not in new and not any(re.search(rf"\b{name}\b", e) for e in elsewhere)]
+        lost = [name for name in old if name not in new and not _is_in(name, elsewhere)]
         if set(old).isdisjoint(new) or 2 * len(lost) <= len(old):
             return None
         return some_names([f"`{name}`" for name in lost], _NAMES_SHOWN)
@@ -48,6 +48,20 @@ def describe_loss(path: str, before: str, text: str, elsewhere: Sequence[str]) -
     filled = [line for line in new_lines if line.strip()]
     is_piece = len(old_lines) >= _LEAST_LINES and 2 * sum(line in there for line in filled) >= len(filled)
     return f"{len(old_lines) - len(new_lines)} of its {len(old_lines)} lines" if is_piece else None
+
+
+def describe_gone(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str | None:
+    """The file's own names, such as functions and constants, that none of the new texts mentions. None: there are none.
+
+    elsewhere: as for `describe_loss`.
+    """
+    names = dict.fromkeys(unit.name for unit in outline(path, before) if re.fullmatch(r"\w+", unit.name))
+    gone = [f"`{name}`" for name in names if not _is_in(name, [text, *elsewhere])]
+    return some_names(gone, _NAMES_SHOWN) if gone else None
+
+
+def _is_in(name: str, texts: Sequence[str]) -> bool:
+    return any(re.search(rf"\b{name}\b", text) for text in texts)
 
 
 def _names(path: str, text: str) -> dict[str, None]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from ..checking.languages import can_be, guess_language, language_of_file
 from .answer import Answer
 from .fences import RANK_OF_CODE, rank
-from .fragment import describe_loss, placeholder_in
+from .fragment import describe_gone, describe_loss, placeholder_in
 from .matching import closest, find_matches
 from .reply_changes import Edit, Part
 
@@ -24,6 +24,8 @@ class ProposedFiles:
     """
     notes: tuple[str, ...] = ()
     """Parts of the answer that were ignored on purpose, for the receipt."""
+    gone: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By path of a file given whole, the names that it defined and no new text mentions, in words."""
 
 
 def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> ProposedFiles:
@@ -45,7 +47,7 @@ def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> P
     if not answer.parts and not answer.edits and not draft.failures:
         draft.failures.append("The answer contains neither a file in a fenced block nor a search/replace block.")
     changed = {path: text for path, text in draft.texts.items() if text != current.get(path)}
-    return ProposedFiles(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes))
+    return ProposedFiles(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes), draft.gone)
 
 
 @dataclass
@@ -57,6 +59,7 @@ class _Draft:
     """The paths of files that the answer gave whole."""
     failures: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
+    gone: dict[str, str] = field(default_factory=dict[str, str])
 
     def write(self, part: Part, elsewhere: Sequence[str] = ()) -> None:
         """Set the text of a whole file. elsewhere: the answer's other texts."""
@@ -77,6 +80,8 @@ class _Draft:
         else:
             self.texts[path] = text
             self.whole.add(path)
+            if (gone := describe_gone(path, before or "", text, elsewhere)) is not None:
+                self.gone[path] = gone
 
     def write_pathless(self, parts: Sequence[Part], *, is_alone: bool) -> None:
         """Write the most likely part without a path to the target, if there is a target and a plausible part."""

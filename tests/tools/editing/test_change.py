@@ -31,7 +31,15 @@ async def test_an_answer_without_a_path_replaces_the_target(project: Path):
 
     assert new_contents(change) == {"src/a.py": b"A = 3\nB = 2\n"}
     assert (change.files[0].lines.added, change.files[0].lines.removed) == (1, 1)
-    assert (change.failures, change.left_out) == ((), ())
+    assert (change.failures, change.notes) == ((), ())
+
+
+async def test_names_that_a_whole_file_no_longer_mentions_are_reported(project: Path):
+    workspace = await workspace_of(project, "src/a.py")
+
+    assert plan_change(workspace, answer({"": "A = 3\n"})).notes == ("src/a.py: its new text no longer mentions `B`.",)
+    moved = plan_change(workspace, answer({"src/a.py": "A = 3\n", "src/new.py": "B = 2\n"}))
+    assert moved.notes == ()
 
 
 async def test_an_edit_changes_only_its_lines(project: Path):
@@ -71,9 +79,8 @@ async def test_files_that_the_caller_did_not_name_are_left_out_and_reported(proj
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", path: "X = 1\n"}))
 
     assert new_contents(change) == {"src/a.py": b"A = 3\n"}
-    assert len(change.left_out) == 1
-    assert change.left_out[0].startswith(f"Not written: {path} ")
-    assert why in change.left_out[0]
+    assert change.notes[0].startswith(f"Not written: {path} ")
+    assert why in change.notes[0]
 
 
 async def test_an_answer_without_any_writable_file_is_a_failure_that_names_the_target(project: Path):
@@ -88,7 +95,7 @@ async def test_an_answer_cannot_change_the_tests_that_check_it(project: Path):
     change = plan_change(workspace, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
 
     assert new_contents(change) == {"src/a.py": b"A = 3\n"}
-    assert change.left_out == ("Not written: tests/test_a.py is used to check the answer.",)
+    assert change.notes[0] == "Not written: tests/test_a.py is used to check the answer."
 
 
 async def test_a_test_file_can_be_the_target(project: Path):
