@@ -340,7 +340,8 @@ async def test_answers_left_with_a_vendor_are_fetched_by_the_next_weeks_run_befo
         async with own_services() as services:
             rows = await services.ledger.rows(
                 "SELECT e.seed, COUNT(*), COUNT(m.passed) FROM evaluations e"
-                " JOIN measurements m ON m.evaluation_id = e.id WHERE e.finished_at NOT NULL GROUP BY e.id"
+                " JOIN measurements m ON m.evaluation_id = e.id WHERE e.finished_at NOT NULL"
+                " GROUP BY e.id ORDER BY e.seed"
             )
 
     (old_seed, old, old_judged), (_, new, new_judged) = rows
