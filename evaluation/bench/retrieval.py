@@ -33,7 +33,6 @@ _SETS = (
     "outcomes_routerbench_mbpp",
     "outcomes_swebench_verified",
 )
-
 _ROWS_AT_MOST = 3_000
 _NEIGHBOURS = 20
 _SEED = 0

@@ -79,7 +79,9 @@ async def run_scheduled(
             if not continued:
                 await _log(home, began, f"skipped: {decision.why_not}")
             return code
-        ended = await _run(open_services, decision, home, began, page)
+        of_week = f" (week {decision.arguments.seed})" if decision.is_of_earlier_week else ""
+        await _log(home, began, f"begun{of_week}")
+        ended = await _run(open_services, decision.arguments, home, began, page)
         code = max(code, ended)
         if decision.continued_id is None or (ended and not decision.is_of_earlier_week):
             return code
@@ -87,22 +89,16 @@ async def run_scheduled(
 
 
 async def _run(
-    open_services: OpenServices, decision: _Decision, home: Path, began: dt.datetime, page: Path | None
+    open_services: OpenServices, arguments: EvaluateArguments, home: Path, began: dt.datetime, page: Path | None
 ) -> int:
-    """Run one evaluation, and log its beginning and its end. Returns the exit code."""
+    """Run one evaluation, and log its end. Returns the exit code."""
     errors: list[Exception] = []
 
     def report_error(error: Exception) -> int:
         errors.append(error)
         return print_error(error)
 
-    if decision.arguments is None:
-        raise RuntimeError("there is nothing to run")
-    of_week = f" (week {decision.arguments.seed})" if decision.is_of_earlier_week else ""
-    await _log(home, began, f"begun{of_week}")
-    code = await evaluate_from_shell(
-        open_services, decision.arguments, as_json=False, page=page, report_error=report_error
-    )
+    code = await evaluate_from_shell(open_services, arguments, as_json=False, page=page, report_error=report_error)
     if errors and isinstance(errors[0], EvaluationInProgress):
         await _log(home, began, f"skipped: {_in_a_line(errors[0])}")
         return 0
@@ -148,7 +144,8 @@ async def _decide(
         return _Decision(why_not="this week's evaluation is done")
     if read_machine is not None and (why_not := await _reason_to_wait(services, now, read_machine)) is not None:
         return _Decision(why_not=why_not)
-    for row, terms in earlier:
+    if earlier:
+        row, terms = earlier[0]
         return _Decision(replace(arguments, seed=row.seed, continued=terms), row.id, is_of_earlier_week=True)
     # A run that was begun this week is continued with its own budget, so that daily runs do not spend one each.
     for row, terms in of_week:

@@ -111,21 +111,22 @@ async def run_command_check(
         why = "no folder may be read. Set CHARGEHAND_ROOTS in your host's config."
         return not_run(f"{check.name} was not run: {why}", check.name)
     try:
+        remedy = await anyio.to_thread.run_sync(_remedy, check, project)
         async with copied_project(project, change) as copy:
             if change is None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             run = await _run(check, project, copy, sandbox)
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
                 said = clip(run.output.strip(), 300, search)
-                why = f"{check.command[0]} is not available in the sandbox; {_remedy(check, project)}. {said}"
+                why = f"{check.command[0]} is not available in the sandbox; {remedy}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
         if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
             said = clip(lack, 300, search)
             why = f"it fails without the answer too, as the sandbox lacks something ({said})"
-            return not_run(f"{why}; {_remedy(check, project)}", check.name)
+            return not_run(f"{why}; {remedy}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, _remedy(check, project))
+    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, remedy)
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 

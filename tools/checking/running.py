@@ -16,6 +16,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -144,20 +145,27 @@ async def _run(
         )
     except (SandboxFailed, ModuleNotFoundError) as failure:
         return not_run(f"the tests were not run: {failure}")
-    answer, tests, whose = str(job["answer"]), str(job["tests"]), sandbox.packages
-
-    def is_environments(module: str) -> bool:
-        if whose is None or (in_place is None and tests):
-            return _imports(tests, module)
-        return not (_imports(answer, module) if in_place is None else in_place.owes(module))
-
+    whose = sandbox.packages
     runner = Runner(
         has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
-        is_environments=is_environments,
+        is_environments=partial(_is_environments, job, in_place, has_packages=whose is not None),
         lacks=_REMEDY if whose is None else None,
         search=search,
     )
     return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
+
+
+def _is_environments(job: Mapping[str, object], in_place: InPlace | None, module: str, *, has_packages: bool) -> bool:
+    """Whether a missing module says nothing of the answer, see `Runner`.
+
+    has_packages: whether the sandbox has the packages of the user's environment.
+    """
+    if has_packages and in_place is not None:
+        return not in_place.owes(module)
+    tests = str(job["tests"])
+    if has_packages and not tests:
+        return not _imports(str(job["answer"]), module)
+    return _imports(tests, module)
 
 
 def _shown_pytest() -> Mapping[str, Path]:

@@ -40,7 +40,8 @@ def describe_loss(path: str, before: str, text: str, elsewhere: Sequence[str]) -
         return None
     old, new = _names(path, before), _names(path, text)
     if old:
-        lost = [name for name in old if name not in new and not _is_in(name, elsewhere)]
+        moved = _words(elsewhere)
+        lost = [name for name in old if name not in new and name not in moved]
         if set(old).isdisjoint(new) or 2 * len(lost) <= len(old):
             return None
         return some_names([f"`{name}`" for name in lost], _NAMES_SHOWN)
@@ -56,12 +57,13 @@ def describe_gone(path: str, before: str, text: str, elsewhere: Sequence[str]) -
     elsewhere: as for `describe_loss`.
     """
     names = dict.fromkeys(unit.name for unit in outline(path, before) if re.fullmatch(r"\w+", unit.name))
-    gone = [f"`{name}`" for name in names if not _is_in(name, [text, *elsewhere])]
+    mentioned = _words([text, *elsewhere])
+    gone = [f"`{name}`" for name in names if name not in mentioned]
     return some_names(gone, _NAMES_SHOWN) if gone else None
 
 
-def _is_in(name: str, texts: Sequence[str]) -> bool:
-    return any(re.search(rf"\b{name}\b", text) for text in texts)
+def _words(texts: Sequence[str]) -> set[str]:
+    return {word for text in texts for word in re.findall(r"\w+", text)}
 
 
 def _names(path: str, text: str) -> dict[str, None]:
