@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,13 @@ from ..peers.vendors import Vendors
 
 _CENT_FRACTION_USD = 1e-9
 """Tolerance for rounding errors in sums of floats."""
+
+_COMPLETE = frozenset({"passed", "failed_check", "unverified", "truncated", "refused", "empty"})
+"""Outcomes of attempts whose reply arrived as a whole."""
+
+_ATTEMPTS = f"""
+SELECT id, task_id, model, {COST_USD}, reserved_usd, outcome, input_tokens, output_tokens FROM attempts a ORDER BY id
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,24 @@ class Errand:
 
 
 @dataclass(frozen=True)
+class _AttemptRow:
+    id: int
+    task_id: str
+    model: str
+    cost_usd: float
+    """The worst case while it is not settled."""
+    reserved_usd: float
+    outcome: str | None
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its whole reply arrived, so that the books must have the vendor's counts."""
+        return self.outcome in _COMPLETE
+
+
+@dataclass(frozen=True)
 class _LedgerRows:
     """The ledger's rows, with errand numbers where known."""
 
@@ -40,8 +65,8 @@ class _LedgerRows:
     """By task id."""
     numbers: Mapping[str, int]
     """Errand numbers by task id."""
-    attempts: Sequence[tuple[int, str, str, float, float]]
-    """(id, task id, model, cost or worst case, reserved), US dollars, in order."""
+    attempts: Sequence[_AttemptRow]
+    """Oldest first."""
 
 
 def violations(
@@ -60,8 +85,8 @@ def violations(
     ledger = _read(folder)
     yield from _misreported(ledger, answers)
     yield from _above_a_cap(ledger, errands)
-    yield from _above_the_day(folder, peers, budget_usd)
-    yield from _unrecorded(ledger, peers)
+    yield from _above_the_day(folder, budget_usd)
+    yield from _unlike_the_vendors(ledger, peers)
 
 
 def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
@@ -90,10 +115,7 @@ def _read(folder: Path) -> _LedgerRows:
     return _LedgerRows(
         statuses={task_id: status for task_id, status, _ in tasks},
         numbers={task_id: number for task_id, _, text in tasks if (number := _number_in(text)) is not None},
-        attempts=rows(
-            folder,
-            f"SELECT id, task_id, model, {COST_USD}, reserved_usd FROM attempts a ORDER BY id",  # noqa: S608 - a constant
-        ),
+        attempts=[_AttemptRow(*row) for row in rows(folder, _ATTEMPTS)],
     )
 
 
@@ -129,43 +151,40 @@ def _above_a_cap(ledger: _LedgerRows, errands: Collection[Errand]) -> Iterator[s
     """Requests that were sent although their worst-case cost exceeded the task's remaining limit."""
     caps_usd = {errand.number: errand.cap_usd for errand in errands}
     spent_usd: defaultdict[str, float] = defaultdict(float)
-    for attempt_id, task_id, model, cost_usd, reserved_usd in ledger.attempts:
-        cap_usd = caps_usd.get(ledger.numbers.get(task_id, -1))
-        if cap_usd is not None and spent_usd[task_id] + reserved_usd > cap_usd + _CENT_FRACTION_USD:
+    for row in ledger.attempts:
+        cap_usd, before_usd = caps_usd.get(ledger.numbers.get(row.task_id, -1)), spent_usd[row.task_id]
+        if cap_usd is not None and before_usd + row.reserved_usd > cap_usd + _CENT_FRACTION_USD:
             yield (
-                f"task {task_id} passed its max_cost_usd {cap_usd}: ${spent_usd[task_id]:.6f} were spent when attempt"
-                f" {attempt_id} on {model} set aside ${reserved_usd:.6f}"
+                f"task {row.task_id} passed its max_cost_usd {cap_usd}: ${before_usd:.6f} were spent when attempt"
+                f" {row.id} on {row.model} set aside ${row.reserved_usd:.6f}"
             )
-        spent_usd[task_id] += cost_usd
+        spent_usd[row.task_id] += row.cost_usd
 
 
-def _above_the_day(folder: Path, peers: Vendors, budget_usd: float) -> Iterator[str]:
+def _above_the_day(folder: Path, budget_usd: float) -> Iterator[str]:
     days = rows(folder, "SELECT date(begun_at, 'unixepoch'), TOTAL(cost_usd) FROM attempts GROUP BY 1")
     for day, spent_usd in days:
         if spent_usd > budget_usd + _CENT_FRACTION_USD:
             yield f"${spent_usd:.6f} were spent on {day}, ${budget_usd:.6f} allowed"
-    prices = {profile.api_model: profile for profile in load_catalogue()}
-    billed_usd = sum(
-        prices[seen.body["model"]].cost_usd(input_tokens=seen.input_tokens, output_tokens=seen.output_tokens)
-        for seen in generations(peers)
-        if seen.status == 200 and not seen.client_disconnected
-    )
-    if billed_usd > len(days) * budget_usd:
-        yield f"vendors bill ${billed_usd:.6f}, ${len(days) * budget_usd:.6f} allowed"
 
 
-def _unrecorded(ledger: _LedgerRows, peers: Vendors) -> Iterator[str]:
-    """Requests that a vendor received for an errand, and that are not recorded as attempts."""
-    booked = Counter((ledger.numbers[task_id], model) for _, task_id, model, *_ in ledger.attempts)
+def _unlike_the_vendors(ledger: _LedgerRows, peers: Vendors) -> Iterator[str]:
+    """Requests that a vendor received and that are not booked, and complete answers booked with other token counts."""
+    booked: defaultdict[tuple[int | None, str], list[_AttemptRow]] = defaultdict(list)
+    for attempt in ledger.attempts:
+        booked[ledger.numbers[attempt.task_id], attempt.model].append(attempt)
     by_wire_id = {profile.api_model: profile.id for profile in load_catalogue()}
-    seen = Counter(
-        (number, by_wire_id[exchange.body["model"]])
-        for exchange in generations(peers)
-        if (number := errand_of(exchange)) is not None
-    )
-    for errand, count in seen.items():
-        if count > booked[errand]:
-            yield f"errand {errand[0]}: {errand[1]} was asked {count} times, {booked[errand]} times by the books"
+    asked: defaultdict[tuple[int | None, str], list[Exchange]] = defaultdict(list)
+    for exchange in generations(peers):
+        asked[errand_of(exchange), by_wire_id[exchange.body["model"]]].append(exchange)
+    for (number, model), exchanges in asked.items():
+        attempts = booked[number, model]
+        if number is not None and len(exchanges) > len(attempts):
+            yield f"errand {number}: {model} was asked {len(exchanges)} times, {len(attempts)} times by the books"
+        counted = sum(seen.input_tokens for seen in exchanges), sum(seen.output_tokens for seen in exchanges)
+        in_books = sum(row.input_tokens for row in attempts), sum(row.output_tokens for row in attempts)
+        if all(row.is_complete for row in attempts) and counted != in_books:
+            yield f"errand {number}: {model} counted {counted} tokens of prompt and output, the books have {in_books}"
 
 
 def _number_in(text: str) -> int | None:
