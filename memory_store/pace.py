@@ -56,6 +56,13 @@ class Pace:
         like = self._like(thinking=thinking)
         return _median(like, lambda r: r.stream_seconds / max(1, r.output_tokens)) or 0.0
 
+    def thinking_tokens_per_second(self) -> float | None:
+        """Output tokens per second of whole replies with thinking, from request to end. None: too few replies."""
+        like = [r for r in self.replies if r.thinking and r.first_token_seconds + r.stream_seconds > 0]
+        if len(like) < LEAST_REPLIES:
+            return None
+        return _median(like, lambda r: r.output_tokens / (r.first_token_seconds + r.stream_seconds))
+
     def output_tokens(self, complexity: float, *, thinking: bool) -> float | None:
         """Typical output for tasks of about this complexity. None: too few replies."""
         near = [

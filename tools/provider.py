@@ -116,7 +116,9 @@ class Progress:
 
     phase: Literal["waiting", "loading", "thinking", "answering"]
     usage: Usage
-    """What is billed if it stops now: the vendor's counters so far, else an estimate from the text."""
+    """The vendor's counters so far, or an estimate from the text if that is more."""
+    has_final_counts: bool = False
+    """True: the vendor's counters cover the whole output, with thinking that it does not show."""
 
 
 class Observer(Protocol):

@@ -143,7 +143,7 @@ class _PartialMessage:
                 reply.add_answer(block.text)
             elif block.type == "thinking":
                 reply.add_thinking(block.thinking)
-        self._count(message.usage.input_tokens, message.usage, reply)
+        self._count(message.usage.input_tokens, message.usage, reply, is_final=True)
         self._stopped(message.stop_reason, message.stop_details)
 
     def take(self, event: "RawMessageStreamEvent", reply: PartialReply) -> None:
@@ -151,7 +151,7 @@ class _PartialMessage:
         match event.type:
             case "message_start":
                 counters = event.message.usage
-                self._count(counters.input_tokens, counters, reply)
+                self._count(counters.input_tokens, counters, reply, is_final=False)
             case "content_block_start":
                 self.blocks[event.index] = event.content_block.to_dict()
                 if event.content_block.type in ("thinking", "redacted_thinking"):
@@ -159,7 +159,7 @@ class _PartialMessage:
             case "content_block_delta":
                 self._extend(self.blocks[event.index], event.delta, reply)
             case "message_delta":
-                self._count(event.usage.input_tokens, event.usage, reply)
+                self._count(event.usage.input_tokens, event.usage, reply, is_final=True)
                 self._stopped(event.delta.stop_reason, event.delta.stop_details)
             case "message_stop":
                 self.has_ended = True
@@ -193,7 +193,7 @@ class _PartialMessage:
             case _:
                 pass
 
-    def _count(self, fresh_tokens: int | None, counters: Any, reply: PartialReply) -> None:
+    def _count(self, fresh_tokens: int | None, counters: Any, reply: PartialReply, *, is_final: bool) -> None:
         # Two SDK classes with the same fields, hence Any. The prompt is the sum of fresh, cache-read and cache-written.
         read = counters.cache_read_input_tokens
         written = counters.cache_creation_input_tokens
@@ -208,7 +208,7 @@ class _PartialMessage:
             cache_read_tokens=self.usage.cache_read_tokens,
             cache_write_tokens=self.usage.cache_write_tokens,
         )
-        reply.set_usage(self.usage)
+        reply.set_usage(self.usage, is_final=is_final)
 
 
 def _read_whole(message: "Message", reply: PartialReply) -> ReplyEnding:

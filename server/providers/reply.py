@@ -58,6 +58,7 @@ class PartialReply:
         self._thinking_bytes = 0
         self._phase: Phase = "waiting"
         self._counted: Usage | None = None
+        self._has_final_counts = False
         self._charged_usd: float | None = None
         self._prompt_estimate = estimate_prompt_tokens(request)
 
@@ -76,7 +77,7 @@ class PartialReply:
     def enter_phase(self, phase: Phase) -> None:
         """Report the phase that the model is in."""
         self._phase = phase
-        self._observer.progressed(Progress(phase, self._usage()))
+        self._observer.progressed(Progress(phase, self._usage(), self._has_final_counts))
 
     def add_thinking(self, piece: str) -> None:
         """Add a piece of thinking."""
@@ -94,9 +95,10 @@ class PartialReply:
             self._text_bytes += len(piece.encode(errors="replace"))
         self.enter_phase("answering")
 
-    def set_usage(self, usage: Usage) -> None:
-        """Store the vendor's token counts, interim or final. Implausible counts are discarded."""
+    def set_usage(self, usage: Usage, *, is_final: bool = True) -> None:
+        """Store the vendor's token counts. Implausible counts are discarded. is_final: they cover the whole output."""
         self._counted = usage if _is_plausible(usage) else None
+        self._has_final_counts = is_final and self._counted is not None
         self.enter_phase(self._phase)
 
     def set_charge(self, cost_usd: float) -> None:

@@ -40,6 +40,20 @@ async def test_a_pace_needs_at_least_three_replies(ledger: Ledger, clock):
     assert after.load_seconds == 0.0
 
 
+async def test_the_speed_of_thinking_counts_the_time_before_the_first_chunk(ledger: Ledger, clock):
+    for name in "abc":
+        await _add_reply(ledger, name)
+    without = await _pace(ledger, clock)
+    for name in "def":
+        await _add_reply(ledger, name, thinking=True, first_token_seconds=30.0, output_tokens=2_000)
+    pace = await _pace(ledger, clock)
+
+    assert without is not None
+    assert without.thinking_tokens_per_second() is None
+    assert pace is not None
+    assert pace.thinking_tokens_per_second() == 50.0
+
+
 async def test_load_time_is_not_part_of_the_time_to_first_token(ledger: Ledger, clock):
     for load_seconds in (0.0, 10.0, 20.0, 30.0):
         await _add_reply(ledger, f"{load_seconds}", load_seconds=load_seconds, first_token_seconds=load_seconds + 1)

@@ -251,13 +251,17 @@ async def test_a_request_cancelled_before_it_is_sent_costs_nothing(
     assert receipt["cost_usd"] == 0
 
 
-async def test_a_note_warns_that_unseen_thinking_may_be_billed(open_server: OpenServer):
+async def test_thinking_that_was_cut_off_unseen_is_booked_by_its_time(open_server: OpenServer):
     never = anyio.Event()
-    async with open_server(lambda _: Stall(DEEP, never, after=4)) as server:
+    hidden = Reply(RIGHT.text, thinking_tokens=5_000)
+    async with open_server(lambda _: Stall(hidden, never, after=3)) as server:
         receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1, max_seconds=3)
 
-    assert receipt["attempts"][0]["outcome"] == "timeout"
-    assert any("thinking that was not shown may be billed too" in note for note in receipt["notes"])
+    (attempt,) = receipt["attempts"]
+    assert attempt["outcome"] == "timeout"
+    assert 2 * 63 < attempt["output_tokens"] < 5_000
+    assert attempt["cost_usd"] == pytest.approx(attempt["input_tokens"] * 4e-6 + attempt["output_tokens"] * 20e-6)
+    assert any("The books have" in note and "an estimate by its time; at most" in note for note in receipt["notes"])
 
 
 async def test_savings_do_not_grow_with_thinking_or_repairs(open_server: OpenServer):

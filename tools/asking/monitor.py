@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import anyio
+
 from ..provider import Progress
 
 
@@ -24,8 +26,10 @@ class RequestMonitor:
     """By host, over all requests."""
     last: Progress | None = None
     """The newest progress of the current request."""
-    has_sent: bool = False
-    """Whether the current request was sent."""
+    sent_at: float | None = None
+    """When the current request was sent, by the event loop's clock. None: it was not."""
+    answering_since: float | None = None
+    """When its visible answer began, by the event loop's clock. None: it did not."""
 
     @property
     def has_begun(self) -> bool:
@@ -33,8 +37,19 @@ class RequestMonitor:
         last = self.last
         return last is not None and (last.phase in ("thinking", "answering") or not last.usage.is_estimated)
 
+    @property
+    def knows_thinking(self) -> bool:
+        """Whether the current reply's thinking was shown, or counted by its vendor."""
+        return self.last is not None and (self.last.has_final_counts or self.last.usage.thinking_tokens > 0)
+
+    @property
+    def thought_s(self) -> float:
+        """Seconds from sending the current request until its visible answer began, or until now. 0 if not sent."""
+        until = anyio.current_time() if self.answering_since is None else self.answering_since
+        return 0.0 if self.sent_at is None else until - self.sent_at
+
     def begin(self) -> None:
-        self.last, self.has_sent = None, False
+        self.last, self.sent_at, self.answering_since = None, None, None
 
     def waits(self, ahead: int) -> None:
         """Report that the request is queued behind so many others."""
@@ -43,11 +58,13 @@ class RequestMonitor:
 
     def progressed(self, progress: Progress) -> None:
         self.last = progress
+        if progress.phase == "answering" and self.answering_since is None:
+            self.answering_since = anyio.current_time()
         if self.notify is not None:
             self.notify(progress.phase, progress.usage.output_tokens, 0)
 
     def sent(self, host: str, bytes_sent: int) -> None:
-        self.has_sent = True
+        self.sent_at = anyio.current_time()
         seen = self.traffic.setdefault(host, Traffic())
         seen.requests += 1
         seen.bytes += bytes_sent

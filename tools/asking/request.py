@@ -36,6 +36,7 @@ from ..routing.candidates import Candidate
 from ..services import Services
 from ..vocabulary import AttemptOutcome
 from .monitor import RequestMonitor
+from .unseen_thinking import add_unseen_thinking
 
 # The most specific class first.
 _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
@@ -190,9 +191,9 @@ class Requester:
         begun = anyio.current_time()
         result = RequestResult(attempt_id, "cancelled", terms.thinking.on, reserved_usd=allowance.worst_case_usd)
         try:
-            result = await self._answered(result, request)
+            result = await self._answered(result, request, candidate)
         except BaseException:
-            result = self._billed_so_far(result, request)
+            result = self._billed_so_far(result, request, candidate)
             self.interrupted.append(replace(result, seconds=anyio.current_time() - begun))
             raise
         finally:
@@ -281,7 +282,7 @@ class Requester:
             )
         return allowance
 
-    async def _answered(self, result: RequestResult, request: GenerationRequest) -> RequestResult:
+    async def _answered(self, result: RequestResult, request: GenerationRequest, candidate: Candidate) -> RequestResult:
         profile = request.profile
         self.monitor.begin()
         try:
@@ -290,15 +291,18 @@ class Requester:
             return _delivered(result, profile, error.generation, outcome_of(error), error)
         except ProviderError as error:
             is_free = isinstance(error, (Unavailable, Busy, RequestRefused)) and not self.monitor.has_begun
-            result = result if is_free else self._billed_so_far(result, request)
+            result = result if is_free else self._billed_so_far(result, request, candidate)
             return replace(result, outcome=outcome_of(error), error=error)
         return _delivered(result, profile, generation, "unverified")
 
-    def _billed_so_far(self, result: RequestResult, request: GenerationRequest) -> RequestResult:
+    def _billed_so_far(self, result: RequestResult, request: GenerationRequest, candidate: Candidate) -> RequestResult:
         """The result of an unfinished reply, billed for the prompt, if it was sent, and for the output so far."""
-        if not self.monitor.has_sent:
+        monitor = self.monitor
+        if monitor.sent_at is None:
             return result
-        usage = self.monitor.last.usage if self.monitor.last else Usage()
+        usage = monitor.last.usage if monitor.last else Usage()
+        if request.thinking.on and request.profile.price is not None and not monitor.knows_thinking:
+            usage = add_unseen_thinking(usage, candidate, monitor.thought_s, at_most=request.max_output_tokens)
         return replace(result, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 

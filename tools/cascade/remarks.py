@@ -22,8 +22,9 @@ def remarks_on(attempt: Attempt) -> Iterator[str]:
     request = attempt.request
     if generation is None and request.thinking and 0 < request.cost_usd < request.reserved_usd:
         yield (
-            f"{model}: its answer broke off, and thinking that was not shown may be billed too: at least"
-            f" {in_dollars(request.cost_usd)}, at most {in_dollars(request.reserved_usd)}; the books have the former."
+            f"{model}: its answer broke off before its vendor counted it, and thinking that was not shown is billed"
+            f" too. The books have {in_dollars(request.cost_usd)}, an estimate by its time; at most"
+            f" {in_dollars(request.reserved_usd)}."
         )
     if generation is not None and generation.usage.is_estimated:
         cost = ", and their cost," if generation.usage.cost_usd is None else ""
