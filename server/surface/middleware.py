@@ -5,6 +5,7 @@ yield pydantic's messages, an optional string that happens to be JSON reaches th
 or a missing prompt argument yields an internal error.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -19,6 +20,9 @@ from pydantic import ValidationError
 _SHOWN = 60
 """Maximum characters of a refused value to show; for a longer text only its length is shown."""
 
+_OF_HOSTS = frozenset({"wait_for_previous"})
+"""Arguments that a host adds to each tool's schema for its own use and sends along: Gemini CLI 0.61 (2026-11-30)."""
+
 
 def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
     """A middleware that rejects invalid requests. Also changes the tools so that they receive strings as sent."""
@@ -30,6 +34,7 @@ def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerM
 
     async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "tools/call":
+            ctx = dataclasses.replace(ctx, params=_as_meant(ctx.params or {}))
             refusal = _refusal(by_name, ctx.params or {})
             if refusal is not None:
                 return refusal
@@ -47,6 +52,16 @@ class _TextsAsSent(FuncMetadata):
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         return data | super().pre_parse_json({name: data[name] for name in data.keys() - self.texts})
+
+
+def _as_meant(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The params without hosts' own arguments, and without nulls: some hosts and models send null for "not given"."""
+    arguments: object = params.get("arguments")
+    if not isinstance(arguments, dict):
+        return params
+    named = cast(dict[str, Any], arguments)
+    given = {name: value for name, value in named.items() if value is not None and name not in _OF_HOSTS}
+    return {**params, "arguments": given}
 
 
 def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolResult | None:

@@ -4,11 +4,11 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mcp import MCPError
+from mcp.server.context import ServerRequestContext
 from mcp.types import CallToolRequest, CallToolResult
 from running_server import Connect, OpenServer, Script, fenced, text_of
 
@@ -94,6 +94,18 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
     assert "task, resume, context_files" in text
 
 
+async def test_null_and_an_argument_that_the_host_adds_for_itself_count_as_not_given(
+    open_server: OpenServer, era: str
+):
+    absent = dict.fromkeys(("resume", "context_files", "output", "max_seconds", "max_attempts", "local_only", "wait_s"))
+    async with open_server(Script(dict(RIGHT)), era=era) as server:
+        receipt = await server.call("delegate_generation", task=TASK, **absent, wait_for_previous=True)
+        refusal = await server.refusal("route_task", task=None)
+
+    assert receipt["code"] == "def double(count):\n    return 2 * count\n"
+    assert refusal == "route_task: `task` is missing. Add it."
+
+
 @pytest.mark.parametrize(
     ("arguments", "argument", "value"),
     [
@@ -143,7 +155,10 @@ async def test_a_number_that_is_not_finite_is_refused(name: str, value: float):
         pytest.fail("the tool was called")
 
     params = {"name": "delegate_generation", "arguments": {"task": TASK, name: value}}
-    context: Any = SimpleNamespace(method="tools/call", params=params)
+    unused: Any = None
+    context = ServerRequestContext[Any, Any](
+        session=unused, lifespan_context=unused, protocol_version="2025-11-25", method="tools/call", params=params
+    )
     result = await strict_requests(tools(), ())(context, fail_if_called)
 
     assert isinstance(result, CallToolResult)
