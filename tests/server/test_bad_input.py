@@ -94,9 +94,7 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
     assert "task, resume, context_files" in text
 
 
-async def test_null_and_an_argument_that_the_host_adds_for_itself_count_as_not_given(
-    open_server: OpenServer, era: str
-):
+async def test_null_and_an_argument_that_the_host_adds_for_itself_count_as_not_given(open_server: OpenServer, era: str):
     absent = dict.fromkeys(("resume", "context_files", "output", "max_seconds", "max_attempts", "local_only", "wait_s"))
     async with open_server(Script(dict(RIGHT)), era=era) as server:
         receipt = await server.call("delegate_generation", task=TASK, **absent, wait_for_previous=True)
