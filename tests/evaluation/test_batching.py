@@ -36,7 +36,7 @@ async def spent_usd(lab: Lab) -> float:
 
 
 async def wait_for_polls(lab: Lab, batches: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while sum(batch.polls > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
             await anyio.lowlevel.checkpoint()
 

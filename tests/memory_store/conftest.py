@@ -75,7 +75,7 @@ def start_writer(home: Path) -> StartWriter:
             yield process, process.stdout.readline().strip()
         finally:
             process.kill()
-            process.wait(20)
+            process.wait(60)
             process.stdin.close()
             process.stdout.close()
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from chargehand.memory_store.ledger import LEDGER_FILE
 
-WAIT_S = 30
+WAIT_S = 60
 HOST = Path(__file__).with_name("agreement_host.py")
 
 a_name = st.sampled_from(sorted(TEXTS))

@@ -363,7 +363,7 @@ async def test_a_reworded_task_is_recalled_both_before_and_after_chroma_has_load
     async with anyio.create_task_group() as group:
         group.start_soon(memory.keep_up)
         before = await memory.retrieve_similar(REWORDED)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while (after := await memory.retrieve_similar(REWORDED)).note is not None:
                 await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()

@@ -150,7 +150,7 @@ def test_concurrent_processes_can_open_an_old_ledger_and_migrate_it(home: Path):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
 
-    counts = [process.communicate("go\n", timeout=30)[0] for process in reversed(processes)]
+    counts = [process.communicate("go\n", timeout=60)[0] for process in reversed(processes)]
 
     assert counts == ["[(300,)]\n"] * 4
     with closing(sqlite3.connect(home / LEDGER_FILE)) as db:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 def _kill(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGKILL)
-    process.wait(20)
+    process.wait(60)
 
 
 async def test_an_owner_is_alive_until_it_leaves(home: Path):

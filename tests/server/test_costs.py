@@ -83,7 +83,7 @@ async def test_a_request_waits_for_money_reserved_by_a_request_in_progress(
         first = await server.call("delegate_generation", **call)
         await answers.asked.wait()
         second = await server.call("delegate_generation", **call)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while "claude-opus-5-5 waiting" not in second["notes"][0]:
                 second = await server.call("delegate_generation", resume=second["task_id"], wait_s=1)
         answers.gate.set()
@@ -243,7 +243,7 @@ async def test_a_request_cancelled_before_it_is_sent_costs_nothing(
     monkeypatch.setattr(anthropic, "_connect", block_connecting)
     async with open_server(Script()) as server:
         started = await server.call("delegate_generation", task=TASK, model="opus", wait_s=0)
-        await anyio.to_thread.run_sync(is_blocked.wait, 20)
+        await anyio.to_thread.run_sync(is_blocked.wait, 60)
         receipt = await server.call("delegate_generation", resume=started["task_id"], cancel=True)
 
     (attempt,) = receipt["attempts"]

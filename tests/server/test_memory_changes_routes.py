@@ -154,7 +154,7 @@ async def test_outcomes_are_shared_between_running_servers_and_survive_a_restart
 
 async def source_when_warm(client: Client) -> str:
     """The source of a decision once memory has warmed up."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while True:
             result = await client.call_tool("route_task", {"task": similar_task("last one")})
             decision = result.structured_content or {}

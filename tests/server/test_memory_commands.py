@@ -132,7 +132,7 @@ def test_export_and_import_work_with_a_named_pipe(run_memory, home, tmp_path):
     with ThreadPoolExecutor(1) as executor:
         read = executor.submit(pipe.read_text)
         written = run_memory("export", pipe)
-        exported = read.result(timeout=10)
+        exported = read.result(timeout=60)
         executor.submit(pipe.write_text, exported)
         reimported = run_memory("import", pipe, "--json")
 

@@ -53,7 +53,7 @@ async def test_leaving_the_block_closes_an_open_stream_and_its_exchange():
         return PieceStream([b"a", b"b"], answer, exchange, error_piece=b"", garbled_piece=b"", media_type="text/plain")
 
     async def read(url: str, first_piece_received: anyio.Event) -> None:
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             try:
                 async with client.stream("GET", url) as response:
                     async for _ in response.aiter_bytes():

@@ -13,7 +13,7 @@ from chargehand.memory_store.ledger import Ledger
 
 EMBEDDER = "made-up-32"
 DIMENSIONS = 32
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def vectors(count: int, *, seed: int = 0, dimensions: int = DIMENSIONS) -> Any:

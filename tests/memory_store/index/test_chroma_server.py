@@ -21,7 +21,7 @@ from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 def _free_port() -> int:

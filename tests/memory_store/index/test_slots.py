@@ -18,7 +18,7 @@ from chargehand.memory_store.index.slots import IDLE_AFTER_S, remove_idle, take_
 from chargehand.memory_store.ledger import Ledger
 
 HOLDER = Path(__file__).with_name("slot_holder.py")
-WAIT_S = 30
+WAIT_S = 60
 KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "5"))
 TASKS = 4000
 

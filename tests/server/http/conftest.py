@@ -110,14 +110,14 @@ class HttpServer:
     async def client(self, token: str | None = None, era: str = "auto") -> AsyncGenerator[Client]:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            httpx2.AsyncClient(headers=headers, timeout=60) as http,
             Client(streamable_http_client(self.url, http_client=http), mode=era) as client,
         ):
             yield client
 
     async def request(self, method: str = "POST", path: str = "/mcp", **options: Any) -> httpx2.Response:
         """Sends one HTTP request; a POST without `content` lists the tools in the 2026 era."""
-        async with httpx2.AsyncClient(timeout=30) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             if method == "POST" and "content" not in options:
                 options["json"] = LIST_TOOLS
             headers = {**(HEADERS if method == "POST" else {}), **options.pop("headers", {})}

@@ -302,7 +302,7 @@ async def test_a_result_of_the_2026_era_is_marked_complete_and_names_the_server(
 
 async def test_a_broken_event_stream_can_be_reopened(open_http_server: Opening):
     accepting = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    async with open_http_server() as server, httpx2.AsyncClient(timeout=30) as http:
+    async with open_http_server() as server, httpx2.AsyncClient(timeout=60) as http:
         opened = await http.post(server.url, headers=accepting, json=INITIALIZE)
         session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
         headers = {**accepting, **session, "Last-Event-ID": "the-last-one"}

@@ -261,7 +261,7 @@ async def test_cancelling_closes_the_connection(open_vendor, make_request, vendo
     async with open_vendor(lambda _: Stall(GOOD, anyio.Event(), after=6)) as (peer, provider):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(provider.generate, make_request(PROFILES[vendor]), observer)
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 await answering.wait()
             tasks.cancel_scope.cancel()
         exchange = peer.journal.exchanges[-1]
