@@ -1,10 +1,10 @@
 """A strict mock server of Anthropic's Messages API.
 
 Event sequence: https://platform.claude.com/docs/en/build-with-claude/streaming; fields and error
-bodies: the types of anthropic 2.13.0 (seen 2026-11-24).
+bodies: the types of anthropic 2.13.0 (seen 2026-11-24). The text of thinking is left out unless `thinking.display`
+asks for it (https://platform.claude.com/docs/en/build-with-claude/thinking, seen 2026-11-30).
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +19,7 @@ from .anthropic_batches import BatchPeer
 from .anthropic_errors import error_body, first_error, refuse
 from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
 from .journal import RequestJournal
+from .preserved_thinking import ThinkingBlocks
 from .prompt_cache import CacheCount, PromptCache
 from .reply import (
     Answer,
@@ -32,6 +33,7 @@ from .reply import (
     StreamFault,
     count_tokens,
     fit,
+    padded,
     pieces,
     reply_of,
 )
@@ -53,6 +55,7 @@ class AnthropicPeer:
         self._api_key = api_key
         self._asked = 0
         self._cache = PromptCache()
+        self._thinking = ThinkingBlocks()
         self.app = Starlette(
             routes=[
                 Route("/v1/messages", self._messages, methods=["POST"]),
@@ -100,10 +103,10 @@ class AnthropicPeer:
         model = self._models.get(asked.model)
         if model is None or model.lifecycle == "retired":
             return HttpFault(404, message=f"model: {asked.model}")
-        flaw = asked.refusal(model) or self._forged_thinking(asked)
+        flaw = asked.refusal(model) or self._thinking.flaw(asked)
         if flaw:
             return HttpFault(400, message=flaw)
-        count = self._cache.count(_segments(asked))
+        count = self._cache.count(self._segments(asked))
         if count.input_tokens > model.max_input_tokens:
             message = f"prompt is too long: {count.input_tokens} tokens > {model.max_input_tokens} maximum"
             return HttpFault(400, message=message)
@@ -124,7 +127,9 @@ class AnthropicPeer:
             return refuse(exchange, HttpFault(400, message=first_error(error)))
         if asked.model not in self._models:
             return refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
-        return whole(exchange, {"input_tokens": sum(count_tokens(text) for text, _ in _segments(asked))})
+        if flaw := self._thinking.flaw(asked):
+            return refuse(exchange, HttpFault(400, message=flaw))
+        return whole(exchange, {"input_tokens": sum(count_tokens(text) for text, _ in self._segments(asked))})
 
     async def _list_models(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
@@ -159,19 +164,25 @@ class AnthropicPeer:
             return HttpFault(400, message="anthropic-version: header is required")
         return None
 
-    @staticmethod
-    def _forged_thinking(asked: MessagesRequest) -> str | None:
-        blocks = (block for message in asked.messages for block in message.blocks)
-        for block in blocks:
-            if isinstance(block, ThinkingBlock) and block.signature != _signature(block.thinking):
-                return "messages: invalid `signature` in `thinking` block"
-        return None
+    def _segments(self, asked: CountRequest) -> list[tuple[str, bool]]:
+        """The texts of the prompt's blocks in order, each with whether it ends with a cache breakpoint."""
+        blocks: list[Block] = [*asked.system_blocks, *(block for message in asked.messages for block in message.blocks)]
+        marks = [isinstance(block, TextBlock) and block.cache_control is not None for block in blocks]
+        if asked.cache_control is not None and marks:
+            marks[-1] = True
+        return [(self._text(block, asked.model), mark) for block, mark in zip(blocks, marks, strict=True)]
+
+    def _text(self, block: Block, model: str) -> str:
+        if isinstance(block, TextBlock):
+            return block.text
+        return self._thinking.text_of(block, model) if isinstance(block, ThinkingBlock) else block.data
 
     def _message(self, asked: MessagesRequest, fitted: Fitted, count: CacheCount) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
         if fitted.thinking_tokens:
-            signature = _signature(fitted.thinking)
-            content.append({"type": "thinking", "thinking": fitted.thinking, "signature": signature})
+            shown = fitted.thinking if asked.thinking and asked.thinking.display == "summarized" else ""
+            signature = self._thinking.issue(asked, padded(fitted.thinking, fitted.thinking_tokens))
+            content.append({"type": "thinking", "thinking": shown, "signature": signature})
         if fitted.text:
             content.append({"type": "text", "text": fitted.text, "citations": None})
         is_refusal = fitted.stop == "refusal"
@@ -210,7 +221,7 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         kind = block["type"]
         empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": "", "citations": None}}[kind]
         yield {"type": "content_block_start", "index": index, "content_block": {"type": kind, **empty}}
-        for piece in pieces(block[kind]):
+        for piece in pieces(block[kind]) or [""]:
             delta = {"type": f"{kind}_delta", kind: piece}
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         if kind == "thinking":
@@ -238,21 +249,6 @@ def _thinks(asked: MessagesRequest, model: ClaudeModel) -> bool:
     if asked.thinking is None:
         return model.thinks_by_default
     return asked.thinking.type in ("adaptive", "enabled")
-
-
-def _segments(asked: CountRequest) -> list[tuple[str, bool]]:
-    """The texts of the prompt's blocks in order, each with whether it ends with a cache breakpoint."""
-    blocks: list[Block] = [*asked.system_blocks, *(block for message in asked.messages for block in message.blocks)]
-    marks = [isinstance(block, TextBlock) and block.cache_control is not None for block in blocks]
-    if asked.cache_control is not None and marks:
-        marks[-1] = True
-    return [(_text(block), mark) for block, mark in zip(blocks, marks, strict=True)]
-
-
-def _text(block: Block) -> str:
-    if isinstance(block, TextBlock):
-        return block.text
-    return block.thinking if isinstance(block, ThinkingBlock) else block.data
 
 
 def _conversation(asked: MessagesRequest) -> tuple[tuple[str, str], ...]:
@@ -285,10 +281,6 @@ def _model_info(model: ClaudeModel) -> dict[str, Any]:
             },
         },
     }
-
-
-def _signature(thinking: str) -> str:
-    return hashlib.sha256(b"peer" + thinking.encode()).hexdigest()
 
 
 def _sse(event: dict[str, Any]) -> bytes:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from .reply import count_tokens
 
-_LEAST_CACHEABLE_TOKENS = 1024
+_LEAST_CACHEABLE_TOKENS = 512
 """Shorter prefixes are processed uncached, without an error
-(https://platform.claude.com/docs/en/build-with-claude/prompt-caching, seen 2026-11-23)."""
+(https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5, seen 2026-11-30)."""
 
 
 @dataclass(frozen=True)

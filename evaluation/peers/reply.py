@@ -140,6 +140,11 @@ def count_tokens(text: str) -> int:
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
 
 
+def padded(text: str, tokens: int) -> str:
+    """The text, lengthened to so many tokens if it has fewer."""
+    return text.ljust(tokens * _CHARACTERS_PER_TOKEN, ".")
+
+
 def pieces(text: str) -> Sequence[str]:
     """The text in chunks, as it is streamed."""
     return [text[start : start + _CHARACTERS_PER_PIECE] for start in range(0, len(text), _CHARACTERS_PER_PIECE)]

@@ -98,6 +98,38 @@ async def test_the_anthropic_peer_checks_key_version_and_model_and_serves_its_en
     assert [block["type"] for block in complete.json()["content"]] == ["thinking", "text"]
 
 
+async def test_the_anthropic_peer_omits_thinking_unless_asked_for_a_summary():
+    async with anthropic() as client:
+        omitted = (await client.post("/v1/messages", json=CLAUDE)).json()
+        summarized = CLAUDE | {"thinking": {"type": "adaptive", "display": "summarized"}}
+        shown = (await client.post("/v1/messages", json=summarized)).json()
+
+    assert (omitted["content"][0]["thinking"], shown["content"][0]["thinking"]) == ("", "a greeting")
+    assert omitted["usage"]["output_tokens"] == shown["usage"]["output_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 200),
+        ({"output_config": {"effort": "high"}, "max_tokens": 99}, 200),
+        ({"system": "Be brief."}, 400),
+        ({"messages": [{"role": "user", "content": "hello"}]}, 400),
+        ({"messages": [*USER, {"role": "assistant", "content": "hey"}, *USER]}, 400),
+    ],
+    ids=["appended", "other options", "other system prompt", "other first message", "other place"],
+)
+async def test_the_anthropic_peer_accepts_thinking_back_only_after_what_it_followed(change, status):
+    async with anthropic() as client:
+        answer = (await client.post("/v1/messages", json=CLAUDE)).json()["content"]
+        before = change.get("messages", USER)
+        messages = [*before, {"role": "assistant", "content": answer}, {"role": "user", "content": "again"}]
+        response = await client.post("/v1/messages", json=CLAUDE | change | {"messages": messages})
+
+    assert response.status_code == status
+    assert ("The block is bound to a different conversation" in response.text) == (status == 400)
+
+
 async def test_the_anthropic_peer_streams_events_in_the_documented_order():
     async with anthropic() as client:
         response = await client.post("/v1/messages", json={**CLAUDE, "stream": True})

@@ -105,7 +105,7 @@ async def test_a_repair_sends_the_previous_turn_back_with_its_signed_thinking(cl
 
     own, others = (exchange.body["messages"][1]["content"] for exchange in peer.journal.exchanges[-2:])
     assert [block["type"] for block in own] == ["thinking", "text"]
-    assert own[0]["thinking"] == REPLY.thinking
+    assert own[0]["thinking"] == ""
     assert others == [{"type": "text", "text": REPLY.text}]
 
 
