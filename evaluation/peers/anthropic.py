@@ -115,7 +115,11 @@ class AnthropicPeer:
         if isinstance(answer, HttpFault):
             return answer
         fitted = fit(reply_of(answer), asked.max_tokens, thinks=_thinks(asked, model))
-        return self._message(asked, fitted, count), answer, count
+        message = self._message(asked, fitted, count)
+        if fitted.stop == "refusal":
+            category = reply_of(answer).refusal_category
+            message["stop_details"] = {"type": "refusal", "category": category, "explanation": None}
+        return message, answer, count
 
     async def _count_tokens(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
@@ -185,7 +189,6 @@ class AnthropicPeer:
             content.append({"type": "thinking", "thinking": shown, "signature": signature})
         if fitted.text:
             content.append({"type": "text", "text": fitted.text, "citations": None})
-        is_refusal = fitted.stop == "refusal"
         return {
             "id": f"msg_{self._asked}",
             "type": "message",
@@ -194,7 +197,7 @@ class AnthropicPeer:
             "content": content,
             "stop_reason": _STOP_REASONS[fitted.stop],
             "stop_sequence": None,
-            "stop_details": {"type": "refusal", "category": "cyber", "explanation": None} if is_refusal else None,
+            "stop_details": None,
             "usage": {
                 "input_tokens": count.fresh_tokens,
                 "cache_creation_input_tokens": count.written_tokens,

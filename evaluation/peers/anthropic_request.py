@@ -148,6 +148,8 @@ class MessagesRequest(CountRequest):
         if thinking is not None and thinking.type not in model.thinking_types:
             return f"thinking.type: '{thinking.type}' is not supported by {model.id}"
         effort = self.output_config.effort if self.output_config else None
+        if thinking is not None and thinking.type in ("disabled", "between_tools") and effort in ("xhigh", "max"):
+            return f"thinking.type: '{thinking.type}' is not supported at effort '{effort}'"
         if effort is not None and effort not in model.efforts:
             return f"output_config.effort: '{effort}' is not supported by {model.id}"
         if self.tool_choice is not None and self.tool_choice.type in ("any", "tool"):

@@ -33,6 +33,8 @@ class Reply:
     thinking_tokens: int | None = None
     """None: counted from `thinking`. Vendors bill more tokens than the summary that they show has."""
     stop: Literal["end", "length", "refusal"] = "end"
+    refusal_category: str = "cyber"
+    """Why it is refused (Anthropic)."""
     seconds: float = 0.0
     """Total duration of the stream."""
     load_seconds: float = 0.0

@@ -49,6 +49,10 @@ _STOPS: dict[str, Stop] = {
     "refusal": "refused",
 }
 
+# Refusals that are billed even if they come before any output ("How refusals are billed",
+# https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, seen 2026-11-30).
+_BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
+
 
 @dataclass(frozen=True)
 class _Blocks:
@@ -107,7 +111,7 @@ class AnthropicProvider:
                     message.take(event, reply)
             if not message.is_whole:
                 raise broken_stream(account.vendor)
-        return reply.finish(message.ending(request.profile.api_model))
+        return reply.finish(message.ending(request.profile.api_model, reply))
 
     async def aclose(self) -> None:
         """See `Provider`."""
@@ -128,7 +132,10 @@ class _PartialMessage:
     def is_whole(self) -> bool:
         return self.has_ended and self.stop_reason is not None
 
-    def ending(self, model: str) -> ReplyEnding:
+    def ending(self, model: str, reply: PartialReply) -> ReplyEnding:
+        """How the message ended; a refusal that is not billed is charged nothing, though its tokens are counted."""
+        if self.stop_reason == "refusal" and not self.blocks and self.refusal not in _BILLED_REFUSALS:
+            reply.set_charge(0.0)
         return ReplyEnding(
             stop=_STOPS.get(self.stop_reason or "", "complete"),
             vendor_state=_Blocks(model, self.finished_blocks()),
@@ -214,7 +221,7 @@ class _PartialMessage:
 def _read_whole(message: "Message", reply: PartialReply) -> ReplyEnding:
     so_far = _PartialMessage()
     so_far.take_whole(message, reply)
-    return so_far.ending(message.model)
+    return so_far.ending(message.model, reply)
 
 
 def translations(

@@ -220,6 +220,23 @@ async def test_each_request_is_billed_at_the_price_of_its_day(
     assert after["cost_usd"] == pytest.approx((after["input_tokens"] + after["output_tokens"]) / 1_000, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("text", "category", "is_billed"),
+    [("", "cyber", False), ("", "general_harms", False), ("", "bio", True), ("I", "cyber", True)],
+    ids=["cyber", "general harms", "bio", "after its first word"],
+)
+async def test_a_refusal_before_the_first_word_costs_only_what_its_category_is_billed(
+    open_server: OpenServer, text: str, category: str, is_billed: bool
+):
+    async with open_server(lambda _: Reply(text, stop="refusal", refusal_category=category)) as server:
+        receipt = await server.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+
+    (attempt,) = receipt["attempts"]
+    assert attempt["outcome"] == "refused"
+    assert attempt["input_tokens"] > 0
+    assert (receipt["cost_usd"] > 0) == is_billed
+
+
 @pytest.mark.parametrize("status", [400, 401, 529])
 async def test_a_request_that_the_vendor_rejects_costs_nothing(open_server: OpenServer, status: int):
     async with open_server(lambda _: HttpFault(status)) as server:
