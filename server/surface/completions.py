@@ -1,4 +1,4 @@
-"""Completions for prompt arguments and resource URIs: model names and task ids."""
+"""Completions for resource URIs: model ids and task ids."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ from mcp.types import (
 )
 
 from ...memory_store.errors import LedgerError
-from ...profiles.vocabulary import ROLES
 from ...tools.errors import CallerError
 from .callers import current_caller
 from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
@@ -45,9 +44,8 @@ def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts
         if isinstance(ref, PromptReference):
             if ref.name not in known:
                 raise MCPError(INVALID_PARAMS, f"Unknown prompt: {ref.name!r:.80}. Prompts: {', '.join(known)}.")
-            offered = _models if (ref.name, argument.name) == ("delegate", "model") else None
-        else:
-            offered = _BY_TEMPLATE.get((ref.uri, argument.name))
+            return Completion(values=[], total=0, has_more=False)
+        offered = _BY_TEMPLATE.get((ref.uri, argument.name))
         if offered is None:
             return Completion(values=[], total=0, has_more=False)
         try:
@@ -57,12 +55,6 @@ def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts
             raise MCPError(INVALID_PARAMS, str(error)) from error
 
     app.completion()(complete)
-
-
-async def _models(services: "Services", prefix: str) -> Completion:
-    offered = [p for p in services.catalogue if p.is_offered_on(services.today)]
-    lines = sorted({p.line for p in offered if p.line})
-    return _ranked_matches([*ROLES, *lines, *sorted(p.id for p in offered)], prefix)
 
 
 async def _profiles(services: "Services", prefix: str) -> Completion:

@@ -22,8 +22,8 @@ async def test_each_prompt_is_listed_with_title_description_and_arguments(open_s
         listed = (await server.client.list_prompts()).prompts
 
     assert [(p.name, [(a.name, bool(a.required)) for a in p.arguments or ()]) for p in listed] == [
-        ("delegate", [("task", True), ("files", False), ("model", False)]),
-        ("checkpoint", [("goal", True), ("question", False)]),
+        ("delegate", [("task", True)]),  # a second argument would get the task's second word in Claude Code
+        ("checkpoint", [("goal", True)]),
     ]
     assert all(p.title and p.description and all(a.description for a in p.arguments or ()) for p in listed)
 
@@ -31,23 +31,14 @@ async def test_each_prompt_is_listed_with_title_description_and_arguments(open_s
 async def test_a_prompt_contains_its_arguments_and_names_only_existing_tools(open_server: OpenServer, era: str):
     async with open_server(Script(), era=era) as server:
         tools = {tool.name: tool for tool in (await server.client.list_tools()).tools}
-        delegate_arguments = {"task": "Parse {braces} and %s", "files": "a.py, b.py", "model": "opus"}
-        delegate = text_of(await server.client.get_prompt("delegate", delegate_arguments))
-        checkpoint_arguments = {"goal": "Ship 1.0", "question": "Rewrite the parser?"}
-        checkpoint = text_of(await server.client.get_prompt("checkpoint", checkpoint_arguments))
+        delegate = text_of(await server.client.get_prompt("delegate", {"task": "Parse {braces} and %s"}))
+        checkpoint = text_of(await server.client.get_prompt("checkpoint", {"goal": "Ship 1.0"}))
 
-    assert all(value in delegate for value in delegate_arguments.values())
-    assert all(value in checkpoint for value in checkpoint_arguments.values())
+    assert "Parse {braces} and %s" in delegate
+    assert "Ship 1.0" in checkpoint
     named_tools = set(re.findall(r"\b[a-z]+_(?:task|generation|code|review|outcome)\b", delegate + checkpoint))
     assert named_tools == {"delegate_generation", "report_outcome", "strategic_review", "validate_code"}
     assert named_tools <= set(tools)
-
-
-async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_server: OpenServer):
-    async with open_server(Script()) as server:
-        text = text_of(await server.client.get_prompt("delegate", {"task": "Write slugify"}))
-
-    assert "Omit `model`" in text
 
 
 @pytest.mark.parametrize(
@@ -56,7 +47,7 @@ async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_server: Op
         ("nothing", {}, "Unknown prompt: 'nothing'. Prompts: delegate, checkpoint."),
         ("delegate", {}, "delegate: `task` is missing. Add it."),
         ("delegate", {"task": "  "}, "delegate: `task` is missing. Add it."),
-        ("checkpoint", {"goal": "x", "task": "y"}, "checkpoint: unknown argument `task`. It takes: goal, question."),
+        ("checkpoint", {"goal": "x", "task": "y"}, "checkpoint: unknown argument `task`. It takes: goal."),
     ],
 )
 async def test_an_unknown_prompt_or_invalid_argument_is_an_invalid_params_error(

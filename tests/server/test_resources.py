@@ -16,7 +16,6 @@ pytestmark = pytest.mark.anyio
 
 TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
 PROFILES = ResourceTemplateReference(type="ref/resource", uri="chargehand://profiles/{id}")
-DELEGATE = PromptReference(type="ref/prompt", name="delegate")
 
 
 async def read(server: RunningServer, uri: str) -> Any:
@@ -137,16 +136,12 @@ async def test_an_unknown_resource_is_an_invalid_params_error(
     assert message in refused.value.error.message
 
 
-async def test_model_names_are_completed_without_retired_models(open_server: OpenServer, era: str):
+async def test_model_ids_are_completed(open_server: OpenServer, era: str):
     async with open_server(Script(), era=era) as server:
-        pinned = (await server.client.complete(DELEGATE, {"name": "model", "value": "opus"})).completion
-        read_of = (await server.client.complete(PROFILES, {"name": "id", "value": "glm"})).completion
+        completion = (await server.client.complete(PROFILES, {"name": "id", "value": "glm"})).completion
 
-    assert pinned.values[0] == "opus"
-    assert "claude-opus-5-5" in pinned.values
-    assert not any("3-opus" in value for value in pinned.values), "a retired model is offered"
-    assert read_of.values
-    assert all("glm" in value for value in read_of.values)
+    assert completion.values
+    assert all("glm" in value for value in completion.values)
 
 
 async def test_task_ids_are_completed_newest_first_without_forgotten_or_evaluation_tasks(
