@@ -85,6 +85,8 @@ class Usage:
     cache_write_tokens: int = 0
     cost_usd: float | None = None
     """The cost reported by the vendor. None: not reported, so the profile's price applies."""
+    price_factor: float = 1.0
+    """What the vendor charges, as a multiple of the profile's price."""
     is_estimated: bool = False
     """True: the vendor reported no counts, so these are estimated from the text."""
 

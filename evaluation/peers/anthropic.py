@@ -50,6 +50,8 @@ class AnthropicPeer:
         self.listing: Response | None = None
         """Replaces the response to a request for all models. None: the models."""
         self.batches = BatchPeer(self._answer_of_batch, self._access_fault, self.journal)
+        self.default_inference_geo = "global"
+        """Where the workspace lets models run, unless a request says otherwise."""
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._api_key = api_key
@@ -208,6 +210,7 @@ class AnthropicPeer:
                 },
                 "output_tokens": fitted.output_tokens,
                 "output_tokens_details": {"thinking_tokens": fitted.thinking_tokens},
+                "inference_geo": asked.inference_geo or self.default_inference_geo,
                 "service_tier": "standard",
             },
         }

@@ -53,6 +53,10 @@ _STOPS: dict[str, Stop] = {
 # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, seen 2026-11-30).
 _BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
 
+# For inference in the US alone, which a workspace can have as its default
+# (https://platform.claude.com/docs/en/manage-claude/data-residency, seen 2026-11-30).
+_PRICE_FACTORS = {"us": 1.1}
+
 
 @dataclass(frozen=True)
 class _Blocks:
@@ -124,6 +128,7 @@ class _PartialMessage:
 
     blocks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     usage: Usage = field(default_factory=Usage)
+    price_factor: float = 1.0
     stop_reason: str | None = None
     refusal: str | None = None
     has_ended: bool = False
@@ -150,6 +155,7 @@ class _PartialMessage:
                 reply.add_answer(block.text)
             elif block.type == "thinking":
                 reply.add_thinking(block.thinking)
+        self._price(message)
         self._count(message.usage.input_tokens, message.usage, reply, is_final=True)
         self._stopped(message.stop_reason, message.stop_details)
 
@@ -158,6 +164,7 @@ class _PartialMessage:
         match event.type:
             case "message_start":
                 counters = event.message.usage
+                self._price(event.message)
                 self._count(counters.input_tokens, counters, reply, is_final=False)
             case "content_block_start":
                 self.blocks[event.index] = event.content_block.to_dict()
@@ -180,6 +187,9 @@ class _PartialMessage:
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         known = [block for block in blocks if block["type"] in kept and block.get("text") != ""]
         return tuple({name: block[name] for name in kept[block["type"]]} for block in known)
+
+    def _price(self, message: "Message") -> None:
+        self.price_factor = _PRICE_FACTORS.get(message.usage.inference_geo or "", 1.0)
 
     def _stopped(self, reason: str | None, details: "RefusalStopDetails | None") -> None:
         self.stop_reason = reason
@@ -214,6 +224,7 @@ class _PartialMessage:
             thinking_tokens=details.thinking_tokens if details is not None else 0,
             cache_read_tokens=self.usage.cache_read_tokens,
             cache_write_tokens=self.usage.cache_write_tokens,
+            price_factor=self.price_factor,
         )
         reply.set_usage(self.usage, is_final=is_final)
 

@@ -220,6 +220,17 @@ async def test_each_request_is_billed_at_the_price_of_its_day(
     assert after["cost_usd"] == pytest.approx((after["input_tokens"] + after["output_tokens"]) / 1_000, rel=0.1)
 
 
+async def test_a_workspace_that_keeps_inference_in_the_us_pays_a_tenth_more(open_server: OpenServer):
+    costs_usd: list[float] = []
+    for geo in ("global", "us"):
+        async with open_server(lambda _: RIGHT) as server:
+            server.vendors.anthropic.default_inference_geo = geo
+            receipt = await server.call("delegate_generation", task=TASK, tests=TESTS, model="opus")
+        costs_usd.append(receipt["cost_usd"])
+
+    assert costs_usd[1] == pytest.approx(1.1 * costs_usd[0], rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("text", "category", "is_billed"),
     [("", "cyber", False), ("", "general_harms", False), ("", "bio", True), ("I", "cyber", True)],

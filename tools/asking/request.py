@@ -343,7 +343,7 @@ def _delivered(
 def _cost_usd(profile: ModelProfile, usage: Usage) -> float:
     if usage.cost_usd is not None:
         return usage.cost_usd
-    return profile.cost_usd(
+    return usage.price_factor * profile.cost_usd(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_tokens,
