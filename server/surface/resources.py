@@ -14,7 +14,6 @@ from ...memory_store.errors import LedgerError
 from ...profiles.errors import ProfileError, UnknownModel
 from ...tools.errors import OF_ANOTHER_PROJECT, CallerError, UnknownTask, unknown_task
 from ...tools.guarding.text import sanitized, visible
-from .icon import ICON
 from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def resources(current: CurrentServer) -> list[Resource]:
             title=title,
             description=description,
             mime_type=_JSON,
-            icons=[ICON],
             fn=_with_readable_errors(partial(_read_with_services, current, read)),
         )
         for name, title, description, read in _FIXED
@@ -63,7 +61,6 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
         title="One model",
         description="All facts about a model: roles, price with its source, limits, thinking, when it is retired.",
         mime_type=_JSON,
-        icons=[ICON],
     )(_with_readable_errors(profile))
     app.resource(
         TASK_TEMPLATE,
@@ -71,7 +68,6 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
         title="One delegated task",
         description="The task's text, its whole receipt with the code, and what was reported about it.",
         mime_type=_JSON,
-        icons=[ICON],
     )(_with_readable_errors(task))
 
 

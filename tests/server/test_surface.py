@@ -171,17 +171,17 @@ async def test_discovery_reports_name_title_icon_and_only_supported_capabilities
     assert capabilities.logging is None
 
 
-async def test_prompts_and_resources_have_the_servers_icon_and_tools_have_none(connect: Connect, era: str):
+async def test_lists_that_hosts_pass_to_their_model_have_no_icons(connect: Connect, era: str):
     async with connect(era) as client:
-        tools = (await client.list_tools()).tools
-        others = [
-            *(await client.list_prompts()).prompts,
+        passed_on = [
+            *(await client.list_tools()).tools,
             *(await client.list_resources()).resources,
             *(await client.list_resource_templates()).resource_templates,
         ]
+        prompts = (await client.list_prompts()).prompts
         info = client.server_info
 
     assert info is not None
     assert info.icons
-    assert all(item.icons == info.icons for item in others)
-    assert [tool.icons for tool in tools] == [None] * len(NAMES)
+    assert all(prompt.icons == info.icons for prompt in prompts)
+    assert [item.icons for item in passed_on] == [None] * len(passed_on)
