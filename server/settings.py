@@ -191,7 +191,7 @@ class CheckSettings(_Group):
     """Where the answer goes in the copy of the first root, relative to it."""
     timeout_s: float = Field(default=120.0, gt=0, le=3600)
     """Seconds that it may run."""
-    memory_mb: int = Field(default=4096, ge=64)
+    memory_mb: int = Field(default=8192, ge=64)
     """Address space of each of its processes."""
     language: str | None = None
     """The language that answers must be in. None: any."""

@@ -26,8 +26,15 @@ _INPUT = "/input"
 _NOBODY = 65534
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
-_ETC = {"hosts": b"127.0.0.1 localhost\n", "nsswitch.conf": b"hosts: files\n"}
-"""Files of /etc by name, so that servers that tests start are reached as `localhost`."""
+_ETC = {
+    "hosts": "127.0.0.1 localhost\n",
+    "nsswitch.conf": "hosts: files\n",
+    "passwd": "sandbox:x:{user}:{user}::{HOME}:/bin/sh\n",
+}
+"""Files of /etc by name: servers that tests start are reached as `localhost`, Java and Node.js know who runs them."""
+_SETTINGS = ("java*", "maven/m2.conf", "maven/logging", "php/*/cli", "php/*/mods-available")
+"""What Java, Maven and PHP need of /etc on Debian 12 (seen 2026-11-30); not Maven's settings.xml, which may hold
+passwords."""
 
 
 class Bubblewrap:
@@ -56,6 +63,7 @@ class Bubblewrap:
             shown[_INPUT] = folder
 
         user = _spare_user()
+        files = [text.format(user=_NOBODY if user is None else user, **ENVIRONMENT).encode() for text in _ETC.values()]
 
         def build(report_fd: int, setup_fd: int) -> Sequence[str]:
             options = {
@@ -78,7 +86,7 @@ class Bubblewrap:
             ]
             return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits, etc), "--", *launch, *command]
 
-        with _opened(self._filter) as filters, _opened(*_ETC.values()) as contents:
+        with _opened(self._filter) as filters, _opened(*files) as contents:
             # bwrap itself gets an empty environment too: the code inside can read /proc/1/environ.
             return await supervise(build, limits, stdin, {}, also_pass=(*filters, *contents))
 
@@ -167,6 +175,8 @@ def _system_folders() -> list[str]:
     arguments = ["--ro-bind", "/usr", "/usr", "--perms", "0755", "--dir", "/etc"]
     for path in ("/etc/ld.so.cache", "/etc/alternatives"):  # Debian's awk, cc and java are links into the second
         arguments += ["--ro-bind-try", path, path]
+    for path in (path for pattern in _SETTINGS for path in Path("/etc").glob(pattern)):
+        arguments += _read_only(str(path), path)
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         path = Path(name)
         if path.is_symlink():

@@ -55,7 +55,7 @@ class CommandCheck:
     answer_path: str
     """Path of the answer in the project, relative to its root."""
     timeout_s: float = 120.0
-    memory_mb: int = 4096
+    memory_mb: int = 8192
     """Address space per process."""
     language: str | None = None
     """The required language of the answer. None: any."""

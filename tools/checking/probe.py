@@ -20,7 +20,7 @@ from .sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
 _LIMITS = Limits(wall_s=20.0, cpu_s=10, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
 _PROBE = "/checker/escape.py"
 _OWN_VARIABLES = {*ENVIRONMENT, "LC_CTYPE", "PWD", "SHLVL", "_"}
-_SYSTEM_FILES = (Path("/etc/passwd"), Path("/etc/hostname"))
+_SYSTEM_FILES = (Path("/etc/group"), Path("/etc/hostname"))
 _PROCESSES = 4
 """bubblewrap, the probe, the child it leaves behind and that child's dead parent."""
 

@@ -116,6 +116,15 @@ async def test_rusts_folders_are_found_although_the_home_folder_is_another(sandb
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
 
+@pytest.mark.skipif(not Path("/usr/bin/java").exists(), reason="this machine has no Java of the system's")
+async def test_the_systems_java_runs_and_knows_the_home_folder(sandbox: Sandbox, project: Path):
+    check = replace(
+        CHECK, command=("sh", "-c", 'java -XshowSettings:properties -version 2>&1 | grep "user.home = $HOME"')
+    )
+
+    assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
+
+
 @NEEDS_NODE
 async def test_a_command_can_use_webassembly_in_node(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("node", "-e", "new WebAssembly.Memory({ initial: 1 })"))

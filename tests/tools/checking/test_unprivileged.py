@@ -55,7 +55,7 @@ async def attacks(sandbox):
         code = {
             "reads a file of ours": tried(f"open({canary!r})"),
             "follows a link out": tried("open('link')"),
-            "reads the system's users": tried("open('/etc/passwd')"),
+            "reads the system's users": tried("open('/etc/group')"),
             "writes beside our files": tried(f"open({canary + '-out'!r}, 'w')"),
             "writes into the system": tried("open('/usr/bin/out', 'w')"),
             "calls a port": tried(f"__import__('socket').create_connection({listener.getsockname()!r}, 5)"),
