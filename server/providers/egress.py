@@ -7,20 +7,19 @@ belongs to. The gate cannot see what a proxy from the environment does with the 
 import json
 import logging
 import ssl
-import urllib.request
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, Protocol, TypedDict, cast
 
 import anyio.to_thread
 
 from ...tools.guarding.secrets import Secret, SecretSearch
-from ...tools.provider import GenerationRequest, NotLocal, Observer
+from ...tools.provider import GenerationRequest, NotLocal, Observer, Unreachable
 from .locality import is_local_host
+from .proxies import unusable_certificates, unusable_proxy
 from .vendor import Vendor
 
 # Their debug records contain request bodies, and thus prompts and code.
@@ -102,50 +101,43 @@ def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable
     It also keeps request bodies out of the logs. first: hooks that run before the gate.
     """
     _keep_bodies_out_of_logs()
-    # Local traffic must not go through a proxy from the environment.
-    unusable = None if vendor.is_local else _unusable_proxy()
+    unusable = _unusable(vendor)
+    # A client cannot even be constructed with a proxy or with certificates that it cannot use.
     last = gate.check_outgoing if unusable is None else partial(_refuse, unusable)
     return {
         "follow_redirects": False,
         "event_hooks": {"request": [*first, last]},
-        # A client cannot even be constructed with a proxy that it cannot use.
+        # Local traffic must not go through a proxy from the environment.
         "trust_env": not vendor.is_local and unusable is None,
-        "verify": _certificates(vendor) if vendor.is_local else True,
+        "verify": _certificates(vendor) if unusable is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
 
 
-def _unusable_proxy() -> str | None:
-    """Why the proxies in the environment cannot be used. None: they can, or there are none."""
-    import httpx
-
-    for kind, address in urllib.request.getproxies().items():
-        if kind in ("http", "https", "all") and address:
-            variable = f"{kind.upper()}_PROXY"
-            try:
-                proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-            except (ValueError, httpx.InvalidURL):
-                return f"{variable} is not the address of a proxy over HTTP. Correct it, or unset it."
-            if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
-                return f"{variable} names a SOCKS proxy. Name one over HTTP, or install `socksio` beside Chargehand."
-    return None
+def _unusable(vendor: Vendor) -> str | None:
+    """What is wrong with the environment's proxies or certificates for this vendor. None: nothing."""
+    if not vendor.is_local and (proxy := unusable_proxy()) is not None:
+        return f"{vendor.name} cannot be reached through the proxy of the environment. {proxy}"
+    return None if _needs_no_certificates(vendor) else unusable_certificates()
 
 
 async def _refuse(why: str, _: object) -> None:
-    import httpx
-
-    raise httpx.ProxyError(why)
+    raise Unreachable(why)
 
 
-def _certificates(vendor: Vendor) -> ssl.SSLContext:
-    """The certificates from SSL_CERT_FILE and SSL_CERT_DIR, which clients otherwise use only with `trust_env`.
+def _certificates(vendor: Vendor) -> ssl.SSLContext | bool:
+    """For a local address those of SSL_CERT_FILE and SSL_CERT_DIR, which clients otherwise use only with `trust_env`.
 
     Without TLS none are loaded, which takes 20 ms per client.
     """
     import httpx
 
-    if not vendor.url.startswith("https:"):
+    if _needs_no_certificates(vendor):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context() if vendor.is_local else True
+
+
+def _needs_no_certificates(vendor: Vendor) -> bool:
+    return vendor.is_local and not vendor.url.startswith("https:")
 
 
 @contextmanager

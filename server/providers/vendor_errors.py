@@ -21,6 +21,7 @@ from ...tools.provider import (
     Unreachable,
     VendorFailed,
 )
+from .proxies import proxy_variable
 from .vendor import Vendor
 
 Translation = Callable[[Exception], ProviderError]
@@ -92,8 +93,12 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
 
     cause: what the HTTP client raised.
     """
-    if (proxy := _among_causes(cause, _is_about_a_proxy)) is not None:
-        return Unreachable(f"{vendor.name} cannot be reached through the proxy of the environment. {proxy}")
+    proxy = None if vendor.is_local else proxy_variable(vendor.url)
+    if (refusal := _among_causes(cause, _is_about_a_proxy)) is not None:
+        return Unreachable(
+            f"The proxy in {proxy or 'the environment'} does not let requests to {vendor.name} pass ({refusal}). "
+            f"Correct it: http://USER:PASSWORD@HOST:PORT if it asks for a password; or name {vendor.host} in NO_PROXY."
+        )
     broken_tls = _among_causes(cause, lambda error: isinstance(error, ssl.SSLError))
     if isinstance(broken_tls, ssl.SSLCertVerificationError):
         return Unreachable(
@@ -109,6 +114,8 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
         remedy = f"Start it with `{vendor.start_command}`, or set {vendor.address_variable} to where it listens."
     elif vendor.is_local:
         remedy = f"Start it, or correct {vendor.address_variable}."
+    elif proxy is not None:
+        remedy = f"Check the network, the proxy in {proxy}, and {vendor.address_variable} if you set it."
     else:
         remedy = f"Check the network, and {vendor.address_variable} if you set it."
     return Unreachable(f"{vendor.name} does not answer at {vendor.url}. {remedy}")

@@ -1,5 +1,6 @@
 """The `chargehand` command line, run as a user runs it."""
 
+import asyncio
 import json
 import os
 import re
@@ -244,9 +245,12 @@ async def test_doctor_tests_the_keys_without_disclosing_them(environment: dict[s
     [
         ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a SOCKS proxy"),
         ("https_proxy", "ftp://somebody:pa55word@127.0.0.1:9", "HTTPS_PROXY is not the address of a proxy"),
+        ("HTTPS_PROXY", "http://somebody:pa55word@127.0.0.1:9", "Check the network, the proxy in HTTPS_PROXY"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE names /nowhere/ca.pem, which cannot be read"),
+        ("SSL_CERT_FILE", __file__, "cannot be read as certificates (no certificate or crl found)"),
     ],
 )
-async def test_doctor_names_an_unusable_proxy_and_ollama_stays_usable(
+async def test_doctor_names_an_unusable_proxy_or_certificate_file_and_ollama_stays_usable(
     environment: dict[str, str], variable: str, address: str, message: str
 ):
     async with vendors(Script()) as peers:
@@ -258,6 +262,21 @@ async def test_doctor_names_an_unusable_proxy_and_ollama_stays_usable(
     assert lines["ollama"]["health"] == "ok"
     assert all(message in lines[vendor]["finding"] for vendor in ("cerebras", "anthropic"))
     assert "pa55word" not in result.out
+
+
+async def test_doctor_says_how_to_give_a_proxy_its_password(environment: dict[str, str]):
+    async def ask_for_a_password(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(ask_for_a_password, "127.0.0.1", 0) as proxy:
+        address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        here = environment | {"ANTHROPIC_API_KEY": "k", "HTTPS_PROXY": address}
+        result = await run_command(here, "doctor", "--json")
+
+    finding = next(line["finding"] for line in result.json["lines"] if line["what"] == "anthropic")
+    assert finding.startswith("The proxy in HTTPS_PROXY does not let requests to Anthropic pass (407")
+    assert "http://USER:PASSWORD@HOST:PORT" in finding
 
 
 async def test_doctor_summarizes_the_privacy_settings(environment: dict[str, str], tmp_path: Path):
