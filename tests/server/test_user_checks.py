@@ -102,7 +102,7 @@ async def test_a_missing_command_leaves_the_answer_unverified_with_a_remedy(open
 
     assert receipt["status"] == "unverified"
     assert any(
-        "no-such-tool is not available in the sandbox; name what it needs in `read_only`" in n for n in receipt["notes"]
+        "no-such-tool is not available in the sandbox; name what it needs, such as" in n for n in receipt["notes"]
     )
 
 

@@ -5,7 +5,6 @@ ends the process can. Only the user's config file defines commands.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,11 @@ from pathlib import Path, PurePosixPath
 import anyio.to_thread
 
 from ..errors import BadArgument, FileRefused
+from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
 from .interpreter import linked_folders
+from .lacking import lacks_in, remedy
 from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
 from .result import CheckResult
@@ -29,21 +30,17 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 _PATH = "/usr/bin:/bin"
 _NPM_IS_OFFLINE = "npm_config_offline=true"
 """Without it npm and npx try for more than a minute to reach their registry (npm 11.19, measured 2026-11-30)."""
-_HOMES = {".cargo": "CARGO_HOME", ".rustup": "RUSTUP_HOME"}
-"""By folder, the variable that names it to Rust's tools, since the home folder inside is another."""
+_IN_HOME = (
+    'until test "$1" = --; do mkdir -p "$HOME/${2%/*}"; ln -s "$1" "$HOME/$2" 2>/dev/null; shift 2; done; '
+    'shift; exec "$@"'
+)
+"""A script of the shell that gives the home folder inside, which is another, links to what the user's has: pairs of a
+path and its place below it, then `--` and the command."""
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
 _IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
 """Run by the sandbox's Python; exits with 1 if the command cannot be found or executed."""
-_LACKS = re.compile(
-    r"[^\s/:]+: (?:command )?not found$|\bCannot find (?:module|package) '[^./'][^']*'"
-    r"|python[\d.]*: No module named \S+|\brequest to \S+ failed",
-    re.MULTILINE,
-)
-"""What a shell, Node.js, TypeScript, Python's `-m` and npm say of a program, a package or a network that is missing."""
-_OF_THE_PROJECT = ("node_modules", ".venv", "venv")
-"""Folders of packages, which are not copied."""
 
 
 @dataclass(frozen=True)
@@ -111,49 +108,53 @@ async def run_command_check(
         why = "no folder may be read. Set CHARGEHAND_ROOTS in your host's config."
         return not_run(f"{check.name} was not run: {why}", check.name)
     try:
-        remedy = await anyio.to_thread.run_sync(_remedy, check, project)
         async with copied_project(project, change) as copy:
             if change is None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             run = await _run(check, project, copy, sandbox)
+            to_do = remedy(None, check.name, project, copy)
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
                 said = clip(run.output.strip(), 300, search)
-                why = f"{check.command[0]} is not available in the sandbox; {remedy}. {said}"
+                why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
-        if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
-            said = clip(lack, 300, search)
-            why = f"it fails without the answer too, as the sandbox lacks something ({said})"
-            return not_run(f"{why}; {remedy}", check.name)
+            if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
+                said = clip(lack, 300, search)
+                why = f"it fails without the answer too, as the sandbox lacks something ({said})"
+                return not_run(f"{why}; {remedy(lack, check.name, project, copy)}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, remedy)
+    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, to_do)
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
 async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox) -> SandboxRun:
     await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
     variables = [*_variables(check.read_only, project), *await _node_options(_path(check.read_only))]
-    command = ["/usr/bin/env", *variables, *check.command]
+    command = ["/usr/bin/env", *variables, *_with_home(check, project)]
     return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
+
+
+def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
+    """The command, and what it shows of the user's home folder at the same place in the one inside."""
+    home = home_folder()
+    links = [
+        word
+        for path in check.read_only
+        if home is not None and path.is_relative_to(home) and not path.is_relative_to(project)
+        for word in (str(path), f"./{path.relative_to(home)}")
+    ]
+    return ["/bin/sh", "-c", _IN_HOME, "sh", *links, "--", *check.command] if links else check.command
 
 
 async def _lack_without_the_answer(check: CommandCheck, run: SandboxRun, project: Path, sandbox: Sandbox) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
     is the answer's."""
-    lacks = _LACKS.findall(run.output) if run.exit_code else []
+    lacks = lacks_in(run.output) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:
         before = await _run(check, project, unchanged, sandbox)
-    return next((lack for lack in lacks if before.exit_code and lack in before.output), None)
-
-
-def _remedy(check: CommandCheck, project: Path) -> str:
-    folders = [project / name for name in _OF_THE_PROJECT]
-    left_out = [str(folder) for folder in folders if folder.is_dir() and folder not in check.read_only]
-    return (
-        f"name {' and '.join(left_out) or 'what it needs'} in `read_only` of [checks.{check.name}] in the config file"
-    )
+    return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
@@ -162,7 +163,7 @@ async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
 
-def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, remedy: str) -> CheckResult:
+def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, to_do: str) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
     if run.killed_by is not None:
@@ -170,7 +171,7 @@ def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, rem
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
     failure = clip(why, FAILURE_CHARACTERS, search)
-    note = f"if {check.name} itself calls something that is not available in the sandbox, {remedy}"
+    note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
     is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
     return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)
 
@@ -231,12 +232,10 @@ def _link_one(path: Path, link: Path, members: _Members) -> None:
 
 
 def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
-    """PATH, the folders of Rust's tools, and PYTHONPATH for what the Python environments import from the project itself
-    (`pip install -e`)."""
+    """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
     python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
-    homes = [f"{_HOMES[path.name]}={path}" for path in read_only if path.name in _HOMES]
-    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path, *homes]
+    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path]
 
 
 async def _node_options(path: str) -> list[str]:

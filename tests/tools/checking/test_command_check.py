@@ -106,14 +106,21 @@ async def test_a_folder_of_the_project_named_in_read_only_is_in_the_copy_too(san
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
-async def test_rusts_folders_are_found_although_the_home_folder_is_another(sandbox: Sandbox, project: Path):
-    folders = (project / ".cargo", project / ".rustup")
-    for folder in folders:
-        folder.mkdir()
-    command = ("sh", "-c", 'test -d "$CARGO_HOME" && test -d "$RUSTUP_HOME"')
-    check = replace(CHECK, command=command, read_only=folders)
+async def test_what_is_shown_of_the_users_home_is_in_the_home_inside(
+    sandbox: Sandbox, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    (home / ".cargo").mkdir(parents=True)
+    modules = home / "go" / "pkg" / "mod"
+    modules.mkdir(parents=True)
+    command = ("sh", "-c", "test -d ~/.cargo && test -d ~/go/pkg/mod && touch ~/go/mark && ! touch ~/go/pkg/mod/mark")
+    check = replace(CHECK, command=command, read_only=(home / ".cargo", modules))
 
-    assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+    assert not (modules / "mark").exists()
 
 
 @pytest.mark.skipif(not Path("/usr/bin/java").exists(), reason="this machine has no Java of the system's")
@@ -196,6 +203,30 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
     assert (result.outcome, result.executed) == ("not_run", False)
     assert said in (result.note or "")
     assert f"name {project}/node_modules in `read_only` of [checks.unit]" in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("dial tcp: address proxy.golang.org: no suitable address found", "a cache in your home folder"),
+        ("error: no matching package named `itoa` found", "a cache in your home folder"),
+        ("require: cannot load such file -- rspec (LoadError)", "a cache in your home folder"),
+        ("error: failed to read root of directory source: vendor", "vendor in `read_only`"),
+        ("There is insufficient memory for the Java Runtime Environment to continue.", "raise `memory_mb`"),
+    ],
+)
+async def test_what_other_languages_say_is_missing_names_what_to_do(
+    sandbox: Sandbox, project: Path, said: str, remedy: str
+):
+    (project / "said").write_text(said)
+    if "vendor" in said:
+        (project / "vendor").mkdir()
+    check = replace(CHECK, command=("sh", "-c", "cat said; exit 1"))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert remedy in (result.note or "")
 
 
 @NEEDS_NODE

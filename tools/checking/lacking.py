@@ -1,0 +1,43 @@
+"""What commands say when the sandbox lacks what they need, and what the user can do about it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+_SAID = re.compile(
+    "|".join(
+        (
+            r"[^\s/:]+: (?:command )?not found$",  # shells
+            r"\bCannot find (?:module|package) '[^./'][^']*'",  # Node.js, Bun, TypeScript
+            r"python[\d.]*: No module named \S+",
+            r"\bcannot load such file -- [^./\s]\S*|\bCould not find \S+ in (?:locally|cached) .*",  # Ruby, Bundler
+            r"\bFailed opening required '[^']*/vendor/autoload\.php'",  # PHP
+            r"\bno matching package named `[^`]+` found|\bfailed to read root of directory source: .*",  # cargo
+            r"\bcannot find module providing package \S+",  # Go
+            r"\bthe artifact \S+ has not been downloaded from it before",  # Maven
+            r"\brequest to \S+ failed|\bgetaddrinfo \S+|\bdial tcp\b.*|\b[Uu]nknown host\b.*",  # network
+            r"\bUnknownHostException: .*|\b[Cc]ould not resolve host\b.*|\bTemporary failure in name resolution",
+        )
+    ),
+    re.MULTILINE,
+)
+"""What is said of a missing program, package or network."""
+_TOO_LITTLE_MEMORY = re.compile(
+    r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|Cannot allocate memory)"
+)
+_PACKAGES = ("node_modules", ".venv", "venv", "vendor")
+"""Folders of packages in projects, which are not copied, or if git does not ignore them."""
+
+
+def lacks_in(output: str) -> Sequence[str]:
+    """What the output says is missing, in order, in its words."""
+    return [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY) for found in pattern.finditer(output)]
+
+
+def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
+    """How to let a check have what it lacks. lack: in its words. name: the check's. copy: that of the project."""
+    if lack is not None and _TOO_LITTLE_MEMORY.fullmatch(lack):
+        return f"raise `memory_mb` of [checks.{name}] in the config file"
+    left_out = [str(project / one) for one in _PACKAGES if (project / one).is_dir() and not (copy / one).exists()]
+    what = " and ".join(left_out) or "what it needs, such as a cache in your home folder,"
+    return f"name {what} in `read_only` of [checks.{name}] in the config file"
