@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _ELICITATION_IN_RESULT = "2026-07-28"
 """From this revision on, the question is returned as the call's result, and the call is repeated with the answer."""
 
+_DECLINED = "The user declined, or the host declined for them: without a user at hand, hosts do so by themselves."
+"""Observed on 2026-11-30: `codex exec` 0.171 and `copilot -p` 1.0.102 decline, `claude -p` 2.1.332 cancels."""
+
 
 class Consent(BaseModel):
     """What the user answers."""
@@ -147,7 +150,7 @@ def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
     """Why no paid model was used, for the caller. None: the user allowed it, or there was nothing to ask."""
     answer = consent.data if isinstance(consent, AcceptedElicitation) else None
     if not isinstance(answer, NotAsked):
-        return None if is_allowed(consent) else "The user was asked and declined."
+        return None if is_allowed(consent) else _DECLINED
     if answer.wanted_usd is None:
         return None
     return (
@@ -176,7 +179,8 @@ def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: Elic
         )
     if answer is None or not answer.allow:
         raise BadArgument(
-            f"max_cost_usd: the user declined {wanted_usd:g}. Give at most {limit_usd:g}, or do it yourself."
+            f"max_cost_usd: {wanted_usd:g} was not allowed. {_DECLINED} Give at most {limit_usd:g}, do it yourself, or"
+            " ask the user to raise [budget] ask_above_usd in config.toml."
         )
     return wanted_usd
 

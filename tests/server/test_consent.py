@@ -70,7 +70,10 @@ async def test_without_the_users_consent_no_model_is_asked(open_server: OpenServ
     result, models = await delegate(open_server, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
-    assert text_of(result).startswith("delegate_generation: max_cost_usd: the user declined 2. Give at most 0.5")
+    assert text_of(result).startswith(
+        "delegate_generation: max_cost_usd: 2 was not allowed. The user declined, or the host"
+    )
+    assert "Give at most 0.5, do it yourself, or ask the user to raise [budget] ask_above_usd" in text_of(result)
     assert models == []
 
 
@@ -291,7 +294,7 @@ async def test_without_the_users_consent_no_senior_model_is_used(
     answer, models = await ask_a_senior(open_server, era, user, tool, arguments)
 
     assert (len(user.asked), models) == (1, [])
-    assert "The user was asked and declined." in answer["notes"]
+    assert any(note.startswith("The user declined, or the host declined for them") for note in answer["notes"])
 
 
 @SENIOR_CALLS
