@@ -3,8 +3,9 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
@@ -14,14 +15,14 @@ from ...tools.provider import (
     Observer,
     ProviderError,
     Turn,
-    Usage,
 )
 from .account import Account
 from .anthropic_batches import AnthropicBatches
+from .anthropic_wire import Blocks, Event, Message, PartialMessage
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
-from .reply import Clock, PartialReply, ReplyEnding, Stop
+from .reply import Clock, PartialReply, ReplyEnding
 from .strict_schema import strict_schema
 from .vendor import Vendor
 from .vendor_errors import (
@@ -36,34 +37,9 @@ from .vendor_errors import (
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic.types import Message, RawMessageStreamEvent, RefusalStopDetails
 
 _DEFAULT_URL = "https://api.anthropic.com"
 _CACHED = {"type": "ephemeral"}
-
-_STOPS: dict[str, Stop] = {
-    "end_turn": "complete",
-    "stop_sequence": "complete",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refused",
-}
-
-# Refusals that are billed even if they come before any output ("How refusals are billed",
-# https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, seen 2026-11-30).
-_BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
-
-# For inference in the US alone, which a workspace can have as its default
-# (https://platform.claude.com/docs/en/manage-claude/data-residency, seen 2026-11-30).
-_PRICE_FACTORS = {"us": 1.1}
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """An answer's content blocks as received, signatures included. Only for the model that produced them."""
-
-    model: str
-    blocks: tuple[Mapping[str, Any], ...]
 
 
 def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
@@ -107,12 +83,12 @@ class AnthropicProvider:
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         account = self._account
-        message = _PartialMessage()
+        message = PartialMessage()
         async with account.asking(request, observer, self._clock) as (client, reply):
             async with await client.messages.create(**_body(request), stream=True) as stream:
                 reply.has_begun = True
                 async for event in stream:
-                    message.take(event, reply)
+                    message.take(Event.model_validate(event.to_dict()), reply)
             if not message.is_whole:
                 raise broken_stream(account.vendor)
         return reply.finish(message.ending(request.profile.api_model, reply))
@@ -122,116 +98,9 @@ class AnthropicProvider:
         await self._account.aclose()
 
 
-@dataclass
-class _PartialMessage:
-    """The blocks and token counters of a message while its events arrive."""
-
-    blocks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
-    usage: Usage = field(default_factory=Usage)
-    price_factor: float = 1.0
-    stop_reason: str | None = None
-    refusal: str | None = None
-    has_ended: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        return self.has_ended and self.stop_reason is not None
-
-    def ending(self, model: str, reply: PartialReply) -> ReplyEnding:
-        """How the message ended; a refusal that is not billed is charged nothing, though its tokens are counted."""
-        if self.stop_reason == "refusal" and not self.blocks and self.refusal not in _BILLED_REFUSALS:
-            reply.set_charge(0.0)
-        return ReplyEnding(
-            stop=_STOPS.get(self.stop_reason or "", "complete"),
-            vendor_state=_Blocks(model, self.finished_blocks()),
-            refusal=self.refusal,
-        )
-
-    def take_whole(self, message: "Message", reply: PartialReply) -> None:
-        """Take a complete, unstreamed message."""
-        for index, block in enumerate(message.content):
-            self.blocks[index] = block.to_dict()
-            if block.type == "text":
-                reply.add_answer(block.text)
-            elif block.type == "thinking":
-                reply.add_thinking(block.thinking)
-        self._price(message)
-        self._count(message.usage.input_tokens, message.usage, reply, is_final=True)
-        self._stopped(message.stop_reason, message.stop_details)
-
-    def take(self, event: "RawMessageStreamEvent", reply: PartialReply) -> None:
-        """Apply one event. Blocks are distinguished by type, not by order: thinking is optional and comes first."""
-        match event.type:
-            case "message_start":
-                counters = event.message.usage
-                self._price(event.message)
-                self._count(counters.input_tokens, counters, reply, is_final=False)
-            case "content_block_start":
-                self.blocks[event.index] = event.content_block.to_dict()
-                if event.content_block.type in ("thinking", "redacted_thinking"):
-                    reply.add_thinking("")
-            case "content_block_delta":
-                self._extend(self.blocks[event.index], event.delta, reply)
-            case "message_delta":
-                self._count(event.usage.input_tokens, event.usage, reply, is_final=True)
-                self._stopped(event.delta.stop_reason, event.delta.stop_details)
-            case "message_stop":
-                self.has_ended = True
-            case _:
-                pass  # `content_block_stop` adds nothing; events of later API versions are ignored
-
-    def finished_blocks(self) -> tuple[Mapping[str, Any], ...]:
-        """The blocks in order, in the form that the vendor accepts in a later request."""
-        kept = {"text": ("type", "text"), "thinking": ("type", "thinking", "signature")}
-        kept["redacted_thinking"] = ("type", "data")
-        blocks = [self.blocks[index] for index in sorted(self.blocks)]
-        known = [block for block in blocks if block["type"] in kept and block.get("text") != ""]
-        return tuple({name: block[name] for name in kept[block["type"]]} for block in known)
-
-    def _price(self, message: "Message") -> None:
-        self.price_factor = _PRICE_FACTORS.get(message.usage.inference_geo or "", 1.0)
-
-    def _stopped(self, reason: str | None, details: "RefusalStopDetails | None") -> None:
-        self.stop_reason = reason
-        if details is not None:
-            self.refusal = details.category
-
-    def _extend(self, block: dict[str, Any], delta: Any, reply: PartialReply) -> None:
-        # `delta` is a union that grows with the SDK, hence Any: only the kinds below matter.
-        match delta.type:
-            case "text_delta":
-                block["text"] = block.get("text", "") + delta.text
-                reply.add_answer(delta.text)
-            case "thinking_delta":
-                block["thinking"] = block.get("thinking", "") + delta.thinking
-                reply.add_thinking(delta.thinking)
-            case "signature_delta":
-                block["signature"] = delta.signature
-            case _:
-                pass
-
-    def _count(self, fresh_tokens: int | None, counters: Any, reply: PartialReply, *, is_final: bool) -> None:
-        # Two SDK classes with the same fields, hence Any. The prompt is the sum of fresh, cache-read and cache-written.
-        read = counters.cache_read_input_tokens
-        written = counters.cache_creation_input_tokens
-        details = counters.output_tokens_details
-        if fresh_tokens is not None:
-            whole = fresh_tokens + (read or 0) + (written or 0)
-            self.usage = Usage(input_tokens=whole, cache_read_tokens=read or 0, cache_write_tokens=written or 0)
-        self.usage = Usage(
-            input_tokens=self.usage.input_tokens,
-            output_tokens=counters.output_tokens,
-            thinking_tokens=details.thinking_tokens if details is not None else 0,
-            cache_read_tokens=self.usage.cache_read_tokens,
-            cache_write_tokens=self.usage.cache_write_tokens,
-            price_factor=self.price_factor,
-        )
-        reply.set_usage(self.usage, is_final=is_final)
-
-
-def _read_whole(message: "Message", reply: PartialReply) -> ReplyEnding:
-    so_far = _PartialMessage()
-    so_far.take_whole(message, reply)
+def _read_whole(message: "anthropic.types.Message", reply: PartialReply) -> ReplyEnding:
+    so_far = PartialMessage()
+    so_far.take_whole(Message.model_validate(message.to_dict()), reply)
     return so_far.ending(message.model, reply)
 
 
@@ -263,6 +132,7 @@ def translations(
         # The remaining errors: unused credential sources, disabled retries, and malformed replies.
         anthropic.AnthropicError: malformed_reply(vendor),
         json.JSONDecodeError: malformed_reply(vendor),
+        ValidationError: malformed_reply(vendor),
     }
 
 
@@ -320,7 +190,7 @@ def _body(request: GenerationRequest) -> dict[str, Any]:
 def _message(turn: Turn, profile: ModelProfile) -> dict[str, Any]:
     state = turn.vendor_state
     may_send_back = profile.thinking is not None and profile.thinking.sent_back
-    if may_send_back and isinstance(state, _Blocks) and state.model == profile.api_model and state.blocks:
+    if may_send_back and isinstance(state, Blocks) and state.model == profile.api_model and state.blocks:
         return {"role": turn.author, "content": [dict(block) for block in state.blocks]}
     return {"role": turn.author, "content": [{"type": "text", "text": turn.text}]}
 

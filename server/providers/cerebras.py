@@ -127,8 +127,8 @@ class CerebrasProvider:
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
-        if choice.delta.reasoning:
-            reply.add_thinking(choice.delta.reasoning)
+        if choice.delta.thinking:
+            reply.add_thinking(choice.delta.thinking)
         if choice.delta.content:
             reply.add_answer(choice.delta.content)
         return choice.finish_reason

@@ -22,7 +22,11 @@ class _Delta(_Part):
     reasoning: str | None = None
     """vLLM and OpenRouter."""
     reasoning_content: str | None = None
-    """llama.cpp, LM Studio, and vLLM before 2026; some send both, with the same text."""
+    """llama.cpp, LM Studio, LiteLLM, and vLLM before 2026; some send both, with the same text."""
+
+    @property
+    def thinking(self) -> str:
+        return self.reasoning or self.reasoning_content or ""
 
 
 class _Choice(_Part):
@@ -173,8 +177,8 @@ class ChunkAccumulator:
         if not chunk.choices:
             return
         choice = chunk.choices[0]
-        if thinking := choice.delta.reasoning or choice.delta.reasoning_content:
-            self._reply.add_thinking(thinking)
+        if choice.delta.thinking:
+            self._reply.add_thinking(choice.delta.thinking)
         for piece in self._tags.take(choice.delta.content or ""):
             self._add(piece)
         self.finish_reason = choice.finish_reason or self.finish_reason

@@ -111,7 +111,7 @@ class PartialReply:
         """The complete reply. Raises Truncated, Refused or EmptyAnswer when it contains no usable answer."""
         generation = Generation(
             text=self.text,
-            usage=replace(self._counted, cost_usd=self._charged_usd) if self._counted else self._usage(),
+            usage=self._final_usage(),
             seconds=self._clock() - self._started,
             load_seconds=ending.load_seconds,
             first_token_seconds=None if self._first_piece is None else self._first_piece - self._started,
@@ -122,6 +122,11 @@ class PartialReply:
     def _mark_first_piece(self) -> None:
         if self._first_piece is None:
             self._first_piece = self._clock()
+
+    def _final_usage(self) -> Usage:
+        if self._counted is None or not self._has_final_counts:
+            return replace(self._usage(), is_estimated=True)
+        return replace(self._counted, cost_usd=self._charged_usd)
 
     def _usage(self) -> Usage:
         """The vendor's counts, raised to at least the estimate for the pieces received so far."""
@@ -140,7 +145,9 @@ def _is_plausible(usage: Usage) -> bool:
     cached, written = usage.cache_read_tokens, usage.cache_write_tokens
     counts = (usage.input_tokens, usage.output_tokens, usage.thinking_tokens, cached, written)
     return (
-        all(0 <= count <= _MAX_TOKENS for count in counts)
+        # Gateways that do not know the prompt's tokens yet, or at all, state 0.
+        usage.input_tokens > 0
+        and all(0 <= count <= _MAX_TOKENS for count in counts)
         and cached + written <= usage.input_tokens
         and usage.thinking_tokens <= usage.output_tokens
     )

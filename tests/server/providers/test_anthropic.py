@@ -1,7 +1,9 @@
 """Behaviour specific to Anthropic, tested with the real SDK against its strict peer."""
 
+import contextlib
 import datetime as dt
 import json
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from starlette.applications import Starlette
@@ -21,6 +23,7 @@ from chargehand.tools.provider import (
     NotLocal,
     OutOfCredit,
     Overloaded,
+    Provider,
     ProviderError,
     Refused,
     Thinking,
@@ -122,6 +125,22 @@ async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, make_reque
     assert [e.input_tokens for e in peer.journal.exchanges] == [first.usage.input_tokens, second.usage.input_tokens]
 
 
+@contextlib.asynccontextmanager
+async def answering(events: Sequence[dict]) -> AsyncGenerator[tuple[Provider, list[dict]]]:
+    """An adapter whose vendor streams these events, and the bodies of its requests."""
+    bodies: list[dict] = []
+
+    async def complete(request: Request) -> PlainTextResponse:
+        bodies.append(await request.json())
+        stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        return PlainTextResponse(stream, media_type="text/event-stream")
+
+    async with serving(Starlette(routes=[Route("/v1/messages", complete, methods=["POST"])])) as url:
+        provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="sk-x", anthropic_base_url=url))
+        yield provider, bodies
+        await provider.aclose()
+
+
 async def test_redacted_thinking_is_sent_back_unchanged_and_empty_text_is_dropped(make_request, observer):
     message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": []}
     message |= {"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
@@ -134,22 +153,53 @@ async def test_redacted_thinking_is_sent_back_unchanged_and_empty_text_is_droppe
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
         {"type": "message_stop"},
     ]
-    bodies: list[dict] = []
-
-    async def complete(request: Request) -> PlainTextResponse:
-        bodies.append(await request.json())
-        stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
-        return PlainTextResponse(stream, media_type="text/event-stream")
-
-    async with serving(Starlette(routes=[Route("/v1/messages", complete, methods=["POST"])])) as url:
-        provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="sk-x", anthropic_base_url=url))
+    async with answering(events) as (provider, bodies):
         first = await provider.generate(make_request("claude-haiku-5-5"), observer)
         turns = (Turn("user", "Go."), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
         await provider.generate(make_request("claude-haiku-5-5", turns=turns), observer)
-        await provider.aclose()
 
     assert bodies[1]["messages"][1]["content"] == [redacted, {"type": "text", "text": text}]
     assert "thinking" in observer.phases
+
+
+TEXT_BEGUN = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+TEXT = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x = 1"}}
+ENDED = {"delta": {"stop_reason": "end_turn", "stop_sequence": None}}
+UNSIGNED = {"type": "content_block_start", "index": 1, "content_block": {"type": "thinking", "thinking": "Hm."}}
+
+
+@pytest.mark.parametrize(
+    ("message", "blocks", "ending", "expected"),
+    [
+        ({"usage": {"input_tokens": 0, "output_tokens": 0}}, [TEXT_BEGUN, TEXT], {"usage": {"output_tokens": 5}}, None),
+        ({}, [TEXT_BEGUN, TEXT], {"usage": {"output_tokens": 5}}, None),
+        ({"usage": None}, [TEXT_BEGUN, TEXT], {"usage": None}, None),
+        ({"usage": {"input_tokens": 9, "output_tokens": 1}}, [TEXT_BEGUN, TEXT], {}, None),
+        ({"usage": None}, [TEXT], {"usage": {"input_tokens": 9, "output_tokens": 5}}, Usage(9, 5)),
+        ({"usage": None}, [TEXT, UNSIGNED], {"usage": {"input_tokens": 9, "output_tokens": 5}}, Usage(9, 5)),
+    ],
+)
+async def test_an_answer_with_fewer_fields_than_the_vendors_is_taken_and_missing_counts_are_estimated(
+    make_request, observer, message, blocks, ending, expected
+):
+    events = [
+        {"type": "message_start", "message": {"id": "m", "role": "assistant", "content": [], **message}},
+        *blocks,
+        {"type": "message_delta", **ENDED, **ending},
+        {"type": "message_stop"},
+    ]
+    async with answering(events) as (provider, bodies):
+        first = await provider.generate(make_request("claude-haiku-5-5"), observer)
+        turns = (Turn("user", "Go."), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        await provider.generate(make_request("claude-haiku-5-5", turns=turns), observer)
+
+    assert first.text == "x = 1"
+    if expected is None:
+        assert first.usage.is_estimated
+        assert first.usage.input_tokens > 0
+    else:
+        assert first.usage == expected
+    assert bodies[1]["messages"][1]["content"] == [{"type": "text", "text": "x = 1"}]
 
 
 async def test_an_answer_cut_off_by_the_context_window_is_truncated(

@@ -155,6 +155,20 @@ async def test_chunks_without_a_fingerprint_are_accepted(make_request, observer)
     assert (generation.usage.input_tokens, generation.usage.output_tokens) == (7, 3)
 
 
+async def test_thinking_under_the_name_that_gateways_give_it_is_thinking(make_request, observer):
+    generation = await generate_from(
+        [
+            {"id": "c", "choices": [{"index": 0, "delta": {"reasoning_content": "A greeting will do."}}]},
+            {"id": "c", "choices": [{"index": 0, "delta": {"content": "print(1)"}, "finish_reason": "stop"}]},
+        ],
+        make_request,
+        observer,
+    )
+
+    assert "thinking" in observer.phases
+    assert 0 < generation.usage.thinking_tokens < generation.usage.output_tokens
+
+
 async def test_an_error_chunk_with_a_status_raises_the_error_of_that_status(make_request, observer):
     with pytest.raises(Overloaded):
         await generate_from(
