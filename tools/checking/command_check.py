@@ -36,6 +36,8 @@ _IN_HOME = (
 )
 """A script of the shell that gives the home folder inside, which is another, links to what the user's has: pairs of a
 path and its place below it, then `--` and the command."""
+_TOOLS_WRITE = (".cache", ".vite", ".vite-temp")
+"""Folders of `node_modules`."""
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
@@ -220,13 +222,15 @@ class _Members:
 
 
 def _link_one(path: Path, link: Path, members: _Members) -> None:
-    """A link to the path, except that links to members of the project lead to those in the copy."""
+    """A link to the path, except that links to members of the project lead to those in the copy, and that tools can
+    write into `node_modules`, as Vite and AVA do."""
     if members.includes(path):
         link.symlink_to(os.path.relpath(path.resolve(), path.parent))
-    elif members.are_in(path):
+    elif (path.name == "node_modules" and path.is_dir()) or members.are_in(path):
         link.mkdir()
         for one in path.iterdir():
-            _link_one(one, link / one.name, members)
+            if one.name not in _TOOLS_WRITE:
+                _link_one(one, link / one.name, members)
     else:
         link.symlink_to(path)
 

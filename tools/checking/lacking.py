@@ -23,7 +23,7 @@ _SAID = re.compile(
 )
 """What is said of a missing program, package or network."""
 _TOO_LITTLE_MEMORY = re.compile(
-    r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|Cannot allocate memory)"
+    r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
 )
 _PACKAGES = ("node_modules", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""

@@ -157,6 +157,18 @@ async def test_a_member_of_an_npm_workspace_is_tested_as_the_answer_changes_it(s
     assert (wrong.outcome, wrong.executed) == ("failed", True)
 
 
+async def test_tools_can_write_into_node_modules_and_not_into_its_packages(sandbox: Sandbox, project: Path):
+    (project / "node_modules" / "sum").mkdir(parents=True)
+    (project / "node_modules" / ".cache" / "of-another-run").mkdir(parents=True)
+    script = "mkdir node_modules/.vite-temp && mkdir node_modules/.cache && ! touch node_modules/sum/mark"
+    check = replace(CHECK, command=("sh", "-c", script), read_only=(project / "node_modules",))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+    assert not (project / "node_modules" / ".vite-temp").exists()
+
+
 async def test_a_python_environment_imports_what_it_links_to_in_the_project(sandbox: Sandbox, project: Path):
     packages = project / ".venv" / "lib" / "python3.13" / "site-packages"
     packages.mkdir(parents=True)
@@ -212,6 +224,7 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
         ("error: no matching package named `itoa` found", "a cache in your home folder"),
         ("require: cannot load such file -- rspec (LoadError)", "a cache in your home folder"),
         ("error: failed to read root of directory source: vendor", "vendor in `read_only`"),
+        ("Fatal process OOM in Failed to reserve virtual memory for CodeRange", "raise `memory_mb`"),
         ("There is insufficient memory for the Java Runtime Environment to continue.", "raise `memory_mb`"),
     ],
 )
