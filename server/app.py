@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from .surface.middleware import strict_requests
 from .surface.prompts import prompts
 from .surface.resources import add_templates, resources
 from .surface.server_state import CurrentServer, OpenServices, ServerState, open_server_state
+from .surface.text_only import text_only, wants_text_only
 from .surface.toolbox import tools
 
 # The lists change only with a release, and are the same for all clients of a process.
@@ -92,6 +94,7 @@ def build_app(
         middleware=[
             *outer_middleware,
             announcements(due),
+            *([text_only] if wants_text_only(os.environ) else ()),
             strict_requests(primitives.tools, primitives.prompts),
             own_tasks_only(current),
         ],

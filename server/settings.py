@@ -252,6 +252,8 @@ class Settings(_Group):
     """How much is written to standard error."""
     http_token: SecretStr | None = None
     """The bearer token that `serve --http` asks for, 24 characters or more. Unset: only this machine is served."""
+    results: Literal["structured", "text"] = "structured"
+    """`text`: without structured data, which costs tokens in hosts that show it to their model, as Claude Code does."""
     ollama_host: str = "http://127.0.0.1:11434"
     """Where Ollama listens."""
     ollama_num_parallel: int = Field(default=1, ge=0)
@@ -306,8 +308,9 @@ class Settings(_Group):
         return value.upper() if isinstance(value, str) else value
 
 
-# Keys belong in the environment, because files are copied, shown and committed. `home` and `config` locate the file.
-_ENVIRONMENT_ONLY = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
+# Keys belong in the environment, because files are copied, shown and committed. `home` and `config` locate the file,
+# and `results` applies before it is read.
+_ENVIRONMENT_ONLY = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config", "results")
 _FILE_ONLY = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..data_folder import VARIABLE, data_folder
 from ..hosts.known import HOSTS, Host
@@ -83,7 +83,9 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     from ...tools.errors import BadArgument
     from ..hosts.installing import KEYS, input_reference, installed_entry
 
-    given: dict[str, str] = {}
+    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
+    present = cast(dict[str, Any], env) if isinstance(env, dict) else {}
+    given = {name: value for name, value in host.environment.items() if name not in present}
     if chosen.roots:
         roots = [Path(root).expanduser().absolute() for root in chosen.roots]
         if missing := [str(root) for root in roots if not root.is_dir()]:
@@ -95,10 +97,9 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
         given[VARIABLE] = str(data_folder())
     # A key must go to the same address as from this shell, and local-only must apply there too.
     given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
-    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
     for key in KEYS:
         if host.prompts_for_keys:
-            if chosen.with_keys or not (isinstance(env, dict) and key in env):
+            if chosen.with_keys or key not in present:
                 given[key] = input_reference(key)
         elif chosen.with_keys and os.environ.get(key):
             given[key] = os.environ[key]

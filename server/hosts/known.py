@@ -1,6 +1,7 @@
 """The supported hosts: where each keeps its server entries, and in what format.
 
-Locations and formats follow their documentation (seen 2026-11-23); they have not been tried in the hosts themselves.
+Locations and formats follow their documentation (seen 2026-11-23). Claude Code 2.1.332 was tried (2026-11-30), the
+others were not.
 """
 
 import os
@@ -29,6 +30,8 @@ class Host:
     """The placeholder that the host replaces with the open project's folder. None: it has none."""
     prompts_for_keys: bool = False
     """Whether it can prompt for secrets and store them itself."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables that a new entry sets."""
     inherits: bool = False
     """Whether a server inherits the environment of the shell that started the host."""
 
@@ -65,6 +68,7 @@ HOSTS: Mapping[str, Host] = {
             {"linux": "~/.claude.json"},
             "mcpServers",
             form={"type": "stdio", "timeout": 600_000},
+            environment={"CHARGEHAND_RESULTS": "text"},
             inherits=True,
         ),
         Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),

@@ -256,11 +256,8 @@ def _as_call_result(function: Callable[..., Awaitable[_Answer]]) -> Callable[...
 
 def _how_to_get_more(answer: _Answer) -> str:
     if isinstance(answer, Receipt):
-        return (
-            f'delegate_generation(resume="{answer.task_id}") returns all of it; so does `code` in the structured'
-            " result."
-        )
-    return "The structured result has all of it."
+        return f'delegate_generation(resume="{answer.task_id}") returns all of it.'
+    return "The structured result, where the host has one, has all of it."
 
 
 def _reporter(ctx: Context) -> Callable[["Stage"], Awaitable[None]]:

@@ -24,6 +24,20 @@ async def test_long_code_is_clipped_in_the_text_but_whole_in_the_structure_and_o
     assert LONG in text_of(resumed)
 
 
+@pytest.mark.anyio
+async def test_a_host_that_shows_its_model_the_structure_can_have_text_alone(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, era: str
+):
+    monkeypatch.setenv("CHARGEHAND_RESULTS", "text")
+    async with open_server(Script({"qwen3:30b-a3b": [Reply(fenced("ANSWER = 42"))]}), era=era) as server:
+        tools = (await server.client.list_tools()).tools
+        result = await server.client.call_tool("delegate_generation", {"task": "Write ANSWER", "model": "local"})
+
+    assert [tool.output_schema for tool in tools] == [None] * len(tools)
+    assert result.structured_content is None
+    assert "ANSWER = 42" in text_of(result)
+
+
 def test_a_text_within_the_limit_is_unchanged():
     assert shortened("x" * MAX_CHARACTERS, "more") == "x" * MAX_CHARACTERS
 

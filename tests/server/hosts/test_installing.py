@@ -49,6 +49,7 @@ def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_pat
     assert Path(installed["command"]).name == "chargehand"
     assert installed["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
     assert installed["env"]["OLLAMA_HOST"] == "http://box:1"
+    assert installed["env"].items() >= HOSTS[host].environment.items()
     assert {name: installed[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
     assert json.loads(file.read_text()), "a file that we make is strict JSON"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -129,7 +130,8 @@ def test_installing_again_changes_nothing_and_keeps_additions_to_the_entry(
     run("install", "claude-code", "--config", file)
     written = json.loads(file.read_text())
     edited_entry = written["mcpServers"]["chargehand"]
-    edited_entry |= {"timeout": 5, "alwaysLoad": True, "env": {**edited_entry["env"], "CHARGEHAND_POLICY": "reference"}}
+    edited_env = {"CHARGEHAND_RESULTS": "structured", "CHARGEHAND_POLICY": "reference"}
+    edited_entry |= {"timeout": 5, "alwaysLoad": True, "env": edited_entry["env"] | edited_env}
     file.write_text(json.dumps(written))
     before = file.read_text()
 
