@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -63,6 +64,8 @@ class BatchPeer:
         self._access_fault = access_fault
         self._journal = journal
         self.batches: dict[str, Batch] = {}
+        self.was_polled = anyio.Event()
+        """Set by the first status request."""
         self.ends_at_poll = 1
         """Number of the status request at which a batch has ended; 0: never."""
         self.faults: list[HttpFault] = []
@@ -109,6 +112,7 @@ class BatchPeer:
         if isinstance(batch, HttpFault):
             return refuse(exchange, batch)
         batch.polls += 1
+        self.was_polled.set()
         if self.ends_at_poll and batch.polls >= self.ends_at_poll:
             self._process(batch)
         return whole(exchange, self._facts(batch, request))

@@ -328,12 +328,12 @@ async def test_answers_left_with_a_vendor_are_fetched_by_the_next_weeks_run_befo
         use_vendors(monkeypatch, peers)
         batches = peers.anthropic.batches
         batches.ends_at_poll = 0
+        monkeypatch.setattr("chargehand.evaluation.batching._GATHER_S", 0.1)
         before = replace(arguments, seed=last_week, in_batches=True)
         async with anyio.create_task_group() as group:
             group.start_soon(partial(evaluate_from_shell, own_services, before, as_json=True, page=None))
             with anyio.fail_after(60):
-                while not any(batch.polls for batch in batches.batches.values()):
-                    await anyio.lowlevel.checkpoint()
+                await batches.was_polled.wait()
             group.cancel_scope.cancel()
         batches.ends_at_poll = 1
         code = await run(arguments=arguments)
