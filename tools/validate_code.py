@@ -14,7 +14,7 @@ from .asking.consulting import price_needing_consent, within_daily_budget
 from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
-from .checking.languages import language_of_file
+from .checking.languages import language_to_check
 from .checking.parse import UNKNOWN
 from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, Texts, as_one, review_code, review_request
@@ -199,7 +199,7 @@ def _read(services: Services, files: Sequence[str], language: str | None) -> lis
     for path in dict.fromkeys(files):
         text, data = services.roots.read(path, "files"), services.roots.read_bytes(path, "files")
         file = FileGiven(*services.roots.locate(path, "files"), data)
-        pieces.append(_Piece(path, text, language or language_of_file(path), file))
+        pieces.append(_Piece(path, text, language or language_to_check(path, text), file))
     return pieces
 
 
@@ -223,7 +223,7 @@ def _delivered(services: Services, earlier: TaskRow, language: str | None) -> li
     for file in files:
         path = file.relative.as_posix()
         given = FileGiven(file.root, file.relative, file.data)
-        pieces.append(_Piece(path, file.text, language or language_of_file(path), given))
+        pieces.append(_Piece(path, file.text, language or language_to_check(path, file.text), given))
     return pieces
 
 
@@ -236,7 +236,8 @@ def _written(services: Services, task_id: str) -> list[_Piece]:
     for number, entry in enumerate(journal.plan.files):
         data, root = journal.after(number), Path(entry.root)
         file = FileGiven(root, Path(entry.relative), data) if root in services.roots.folders else None
-        pieces.append(_Piece(entry.path, read_text(data).text, language_of_file(entry.path), file))
+        text = read_text(data).text
+        pieces.append(_Piece(entry.path, text, language_to_check(entry.path, text), file))
     return pieces
 
 

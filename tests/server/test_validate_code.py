@@ -145,6 +145,26 @@ async def test_a_check_of_several_files_names_the_failing_and_the_unchecked_file
     assert parse["note"].startswith("notes.md: not checked")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "verdict"),
+    [
+        ("Badge.vue", "<script setup>\nconst props = defineProps({ count: Number });\n</script>\n", "uncertain"),
+        ("tsconfig.json", '{\n  // strict\n  "a": ["/*", 1,], /* b */\n}\n', "pass"),
+        ("tsconfig.json", '{\n  // strict\n  "a": [\n', "fail"),
+        ("tool", "#!/usr/bin/env python3\nif True:\n    print(\n", "fail"),
+    ],
+)
+async def test_a_file_is_checked_as_what_it_is(
+    open_server: OpenServer, tmp_path: Path, name: str, text: str, verdict: str
+):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / name).write_text(text)
+    async with open_server(Script()) as server:
+        answer = await server.call("validate_code", files=[name], depth="static")
+
+    assert answer["verdict"] == verdict, answer
+
+
 async def test_a_pass_verdict_with_only_a_warning_stands(open_server: OpenServer):
     finding = {"severity": "warning", "quote": "2 * n", "message": "Use a shift."}
     reply = Reply(json.dumps({"verdict": "pass", "findings": [finding]}))

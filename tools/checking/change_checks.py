@@ -14,7 +14,7 @@ from ..editing.change import Change, FileWrite, PlannedChanges
 from ..errors import FileRefused
 from .answer_checks import TestsGiven
 from .executor import Executor
-from .languages import guess_language, language_of_file
+from .languages import guess_language, language_of_file, language_to_check
 from .result import CheckResult
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:
 
     found: dict[str, CheckResult] = {}
     for file in files:
-        language = language_of_file(file.path) or "text"
+        language = language_to_check(file.path, file.text_after) or "text"
         for result in await check_static(file.text_after, language):
             check = _at(file.path, result)
             if check.outcome == "failed" and file.before is not None:

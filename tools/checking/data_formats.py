@@ -14,6 +14,8 @@ import yaml
 from .reading import finding_at, line_at, not_checked, static_result
 from .result import CheckResult, Finding
 
+_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])')
 _TOO_DEEP = "nested too deeply to read"
 _YAML_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader is ten times as fast, but not every PyYAML is built with it."""
@@ -32,6 +34,11 @@ def check_json(code: str) -> CheckResult:
     except RecursionError:
         return not_checked(_TOO_DEEP)
     return static_result("parse", findings, began)
+
+
+def check_jsonc(code: str) -> CheckResult:
+    """JSON with comments and trailing commas, as in tsconfig.json."""
+    return check_json(_TRAILING_COMMA.sub(r"\1 ", _COMMENT.sub(_blank, code)))
 
 
 def check_toml(code: str) -> CheckResult:
@@ -64,8 +71,18 @@ def check_yaml(code: str) -> CheckResult:
     return static_result("parse", findings, began)
 
 
-EXACT: Mapping[str, Callable[[str], CheckResult]] = {"json": check_json, "toml": check_toml, "yaml": check_yaml}
+EXACT: Mapping[str, Callable[[str], CheckResult]] = {
+    "json": check_json,
+    "jsonc": check_jsonc,
+    "toml": check_toml,
+    "yaml": check_yaml,
+}
 """Parsers by language."""
+
+
+def _blank(comment: re.Match[str]) -> str:
+    """A string as it is, and a comment without anything but its line ends."""
+    return comment[1] or re.sub(r"[^\n]", " ", comment[0])
 
 
 def _undefined_alias(code: str) -> Finding | None:

@@ -16,14 +16,15 @@ _TAGS = {
     "java": ("java",),
     "javascript": ("javascript", "js", "jsx", "mjs", "cjs", "node"),
     "json": ("json",),
-    "json5": ("json5", "jsonc"),
+    "json5": ("json5",),
+    "jsonc": ("jsonc", "code-workspace"),
     "jsonl": ("jsonl", "ndjson"),
     "kotlin": ("kotlin", "kt", "kts"),
     "lua": ("lua",),
     "markdown": ("markdown", "md"),
     "php": ("php",),
     "python": ("python", "py", "python3", "py3", "pyi", "pyw"),
-    "ruby": ("ruby", "rb"),
+    "ruby": ("ruby", "rb", "gemspec", "rake"),
     "rust": ("rust", "rs"),
     "scala": ("scala",),
     "sql": ("sql",),
@@ -39,11 +40,20 @@ _TAGS = {
 _NEAR = (
     frozenset({"javascript", "typescript"}),
     frozenset({"c", "cpp"}),
-    frozenset({"json", "json5", "jsonl"}),
+    frozenset({"json", "json5", "jsonc", "jsonl"}),
     frozenset({"html", "xml", "php"}),
 )
 
 _LANGUAGES = {tag: language for language, tags in _TAGS.items() for tag in tags}
+
+_NAMES = (
+    ("dockerfile", r"dockerfile"),
+    ("ruby", r"gemfile|rakefile|podfile|vagrantfile"),
+    ("jsonc", r"[tj]sconfig[\w.-]*\.json|\.eslintrc\.json|(?:biome|deno|devcontainer|turbo|wrangler)\.json"),
+)
+"""Patterns of file names that say more than their suffix, in lower case; tools read the last with comments."""
+
+_SHEBANG = re.compile(r"#!\s*/\S*?(?:/env\s+(?:-S\s+)?)?(bash|sh|zsh|node|php|python|ruby)[\d.]*(?:\s|$)")
 
 _LOOKS = (
     ("python", r"(?:async )?def \w+\s*\(.*(?:\)|,|\()[^{;]*$|class \w+(?:\(.*\))?:|from [\w.]+ import |import [\w.]+$"),
@@ -87,7 +97,15 @@ def language_named(tag: str | None) -> str | None:
 def language_of_file(path: str) -> str | None:
     """The language of a file, by its name. None: unknown."""
     name = PurePath(path).name.lower()
-    return _LANGUAGES.get(PurePath(name).suffix.removeprefix(".")) or ("dockerfile" if name == "dockerfile" else None)
+    said = next((language for language, pattern in _NAMES if re.fullmatch(pattern, name)), None)
+    return said or _LANGUAGES.get(PurePath(name).suffix.removeprefix("."))
+
+
+def language_to_check(path: str, text: str) -> str | None:
+    """The language to check a file as: by its name, its first line, or its unknown suffix. None: it has no suffix."""
+    shebang = _SHEBANG.match(text)
+    suffix = PurePath(path).suffix.lower().removeprefix(".")
+    return language_of_file(path) or (_LANGUAGES[shebang[1]] if shebang else suffix or None)
 
 
 def can_be(language: str | None, wanted: str | None) -> bool:

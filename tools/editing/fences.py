@@ -18,7 +18,7 @@ UNTAGGED = ""
 _RANKS = {
     **dict.fromkeys(("text", "txt", "plaintext", "output", "log", "shell-session", SESSION), 0),
     **dict.fromkeys(("bash", "fish", "powershell", "ps1", "bat", "cmd", UNTAGGED), 1),
-    **dict.fromkeys(("json", "json5", "jsonl", "yaml", "toml", "xml", "csv", "ini", "diff", "markdown"), 2),
+    **dict.fromkeys(("json", "json5", "jsonc", "jsonl", "yaml", "toml", "xml", "csv", "ini", "diff", "markdown"), 2),
 }
 RANK_OF_CODE = 3
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from chargehand.tools.checking.languages import guess_language, language_named, language_of, language_of_file
+from chargehand.tools.checking.languages import (
+    guess_language,
+    language_named,
+    language_of,
+    language_of_file,
+    language_to_check,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +32,33 @@ def test_the_language_of_a_fence_tag(tag, language):
 
 @pytest.mark.parametrize(
     ("path", "language"),
-    [("src/a.py", "python"), ("A.TSX", "typescript"), ("Dockerfile", "dockerfile"), ("README", None), ("a.xyz", None)],
+    [
+        ("src/a.py", "python"),
+        ("A.TSX", "typescript"),
+        ("Dockerfile", "dockerfile"),
+        ("README", None),
+        ("a.xyz", None),
+        ("Gemfile", "ruby"),
+        ("tsconfig.build.json", "jsonc"),
+        ("package.json", "json"),
+    ],
 )
 def test_the_language_of_a_file_name(path, language):
     assert language_of_file(path) == language
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "language"),
+    [
+        ("bin/tool", "#!/usr/bin/env python3\n", "python"),
+        ("bin/tool", "#!/bin/sh -e\n", "bash"),
+        ("bin/tool", "#!/usr/bin/env -S node --test\n", "javascript"),
+        ("bin/tool", "import os\n", None),
+        ("src/Badge.vue", "<script setup>\n", "vue"),
+    ],
+)
+def test_a_file_is_checked_as_its_name_or_its_first_line_says(path, text, language):
+    assert language_to_check(path, text) == language
 
 
 @pytest.mark.parametrize(
