@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -137,6 +137,8 @@ class SandboxSettings(_Group):
     """For docker or podman: an image that is on this machine, with `python3` in it. It is never pulled."""
     python: Path | None = None
     """The Python that runs tests, with the packages that are installed for it. None: one without packages."""
+    variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Annotated[str, Field(pattern=r"^[^\x00]*$")]] = {}
+    """Environment variables of tests and commands, by name."""
 
     @field_validator("python")
     @classmethod

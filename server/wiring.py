@@ -132,7 +132,12 @@ def roots_of(settings: Settings, start: Path) -> Roots:
 
 def _choice(settings: Settings) -> SandboxConfig:
     wanted = settings.sandbox
-    return SandboxConfig(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
+    return SandboxConfig(
+        unsafe_local=wanted.backend == "unsafe-local",
+        image=wanted.image,
+        python=wanted.python,
+        variables=tuple(wanted.variables.items()),
+    )
 
 
 def _vendors(settings: Settings, gate: Gate) -> VendorSettings:

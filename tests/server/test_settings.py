@@ -88,7 +88,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "usage": {"baseline_model": None},
         "budget": {"ask_above_usd": None},
         "memory": {"text": "full"},
-        "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None},
+        "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None, "variables": {}},
         "http": {
             "calls_per_minute": {
                 "route_task": 600,
@@ -270,6 +270,7 @@ def test_all_invalid_values_are_reported_at_once(home: Path):
         ("[sandbox]\nbackend = 'none'", "sandbox.backend: "),
         ("[sandbox]\npython = '/no/python'", "sandbox.python: "),
         ("[sandbox]\npython = 'python3'", "sandbox.python: "),
+        ("[sandbox.variables]\n'A=B' = 'x'", "sandbox.variables.A=B"),
         ("[checks.unit]\ncommand = []\nanswer_path = 'a.py'", "checks.unit.command: "),
         ("[checks.unit]\ncommand = ['true']", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = '../a.py'", "checks.unit.answer_path: "),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _sitebuiltins
 import ast
+import os
 import re
 import textwrap
 import traceback
@@ -197,6 +198,35 @@ def missing_module(error: BaseException | None) -> str | None:
     return error and error.name
 
 
+def missing_variable(error: BaseException | None) -> str | None:
+    """The environment variable whose absence led to an error. None: another cause, or the answer itself asks for it."""
+    while error is not None:
+        if name := variable_asked_for(error):
+            return name
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def variable_asked_for(error: BaseException) -> str | None:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    name = None
+    if frames and frames[-1].f_code is READ_VARIABLE:
+        frames.pop()
+        name = str(error.args[0])
+    elif isinstance(error, Exception) and not isinstance(error, AssertionError):
+        found = NAMES_A_VARIABLE.search(" ".join(said for said in error.args if isinstance(said, str)))
+        name = found and (found[1] or found[2])
+    is_the_answers = bool(frames) and frames[-1].f_globals.get("__name__") in ANSWERS
+    return None if is_the_answers or not name or name in os.environ else name
+
+
+READ_VARIABLE = type(os.environ).__getitem__.__code__
+NAMES_A_VARIABLE = re.compile(
+    r"\benvironment variables? \W?([A-Z][A-Z0-9_]{2,})\b|\b([A-Z][A-Z0-9_]{2,})\b\W? environment variable\b"
+)
+"""What libraries such as Django 5.2 and openai 2 say of a variable that is not set (seen 2026-11-30)."""
+
+
 def origin(item: Any) -> str:
     """The module that defines a test's class, function or docstring."""
     if (doctest := getattr(item, "dtest", None)) is not None:
@@ -264,6 +294,16 @@ def first_line_of_code(tests: str) -> int:
         decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
         return min(part.lineno for part in (node, *decorators)) - 1
     return 0
+
+
+def without_our_line(failure: str, line: int) -> str:
+    """The failure with the line numbers of the original tests, without the inserted import."""
+
+    def theirs(match: re.Match[str]) -> str:
+        number = int(match[2])
+        return f"{match[1]}{number - 1 if number > line else number}"
+
+    return re.sub(r'(test_solution\.py(?::|", line ))(\d+)', theirs, failure)
 
 
 def silence_unittest() -> None:

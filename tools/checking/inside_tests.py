@@ -22,7 +22,6 @@ import io
 import json
 import linecache
 import os
-import re
 import sys
 import traceback
 import types
@@ -157,15 +156,15 @@ def remember_lines(file: str, text: str) -> None:
 
 
 def failed_script(error: BaseException) -> dict[str, object]:
-    verdict: dict[str, object] = {"status": "failed"}
     if isinstance(error, SystemExit):
-        verdict["failure"] = f"the code called exit({error.code!r}) before the tests had finished"
-        return verdict
-    if isinstance(error, ModuleNotFoundError):
-        verdict["missing_module"] = error.name
+        return {"status": "failed", "failure": f"the code called exit({error.code!r}) before the tests had finished"}
     theirs = error.with_traceback(without_our_frames(error.__traceback__))
-    verdict["failure"] = cut("".join(traceback.format_exception(theirs)))
-    return verdict
+    return {
+        "status": "failed",
+        "failure": cut("".join(traceback.format_exception(theirs))),
+        "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
+        "missing_variable": reading.missing_variable(error),
+    }
 
 
 def cut(failure: str) -> str:
@@ -199,18 +198,8 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))
     verdict = run_pytest(["--rootdir", SOLUTION, "-c", os.devnull, f"{SOLUTION}/test_solution.py"])
     if isinstance(failure := verdict.get("failure"), str):
-        verdict["failure"] = without_our_line(failure, line)
+        verdict["failure"] = reading.without_our_line(failure, line)
     return verdict
-
-
-def without_our_line(failure: str, line: int) -> str:
-    """The failure with the line numbers of the original tests, without the inserted import."""
-
-    def theirs(match: re.Match[str]) -> str:
-        number = int(match[2])
-        return f"{match[1]}{number - 1 if number > line else number}"
-
-    return re.sub(r'(test_solution\.py(?::|", line ))(\d+)', theirs, failure)
 
 
 def run_project(job: dict[str, Any]) -> dict[str, object]:
@@ -260,12 +249,16 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     options += [option for setting in settings for option in ("-o", setting)]
     options += ["-W", "ignore::pytest.PytestConfigWarning", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
     options += [option for plugin, option in NOT_IN_PARTS.items() if importlib.util.find_spec(plugin)]
-    code = pytest.main([*options, *arguments], plugins=[counter])
+    try:
+        code = pytest.main([*options, *arguments], plugins=[counter])
+    except Exception as error:  # noqa: BLE001  # plugins may raise anything before the first test
+        return failed_script(error) | ({} if reading.is_of_the_answer(error) else {"status": "broken_tests"})
     verdict: dict[str, object] = {
         "passed": counter.passed,
         "total": counter.collected,
         "failure": counter.first_failure and cut(counter.first_failure),
         "missing_module": counter.missing_module,
+        "missing_variable": next(iter(counter.missing_variables), None),
     }
     ended = len(counter.results)
     if counter.answer_breaks_a_conftest:
@@ -305,6 +298,8 @@ class ResultCounter:
         """Tests that no answer can fail."""
         self.first_failure: str | None = None
         self.missing_module: str | None = None
+        self.missing_variables: list[str | None] = []
+        """The environment variable that each failure is due to, in order."""
 
     @property
     def passed(self) -> int:
@@ -316,6 +311,7 @@ class ResultCounter:
         if cause is not None:
             self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
             self.missing_module = reading.missing_module(cause)
+            self.missing_variables.append(reading.missing_variable(cause))
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
@@ -375,6 +371,7 @@ class ResultCounter:
 
     def pytest_exception_interact(self, call: Any) -> None:
         self.missing_module = self.missing_module or reading.missing_module(call.excinfo.value)
+        self.missing_variables.append(reading.missing_variable(call.excinfo.value))
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
         """Run `async def` tests, because no plugin for them is installed."""

@@ -150,6 +150,7 @@ async def _run(
         has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
         is_environments=partial(_is_environments, job, in_place, has_packages=whose is not None),
         lacks=_REMEDY if whose is None else None,
+        began_to_ask_for=partial(_began_to_ask_for, job, in_place),
         search=search,
     )
     return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
@@ -166,6 +167,11 @@ def _is_environments(job: Mapping[str, object], in_place: InPlace | None, module
     if has_packages and not tests:
         return not _imports(str(job["answer"]), module)
     return _imports(tests, module)
+
+
+def _began_to_ask_for(job: Mapping[str, object], in_place: InPlace | None, variable: str) -> bool:
+    texts = in_place.texts if in_place is not None else (("", str(job["answer"])),)
+    return any(variable in after and variable not in before for before, after in texts)
 
 
 def _shown_pytest() -> Mapping[str, Path]:

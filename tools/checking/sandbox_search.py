@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from .probe import escape
 from .sandbox import Sandbox, SandboxFailed
 from .sandbox_exec import SANDBOX_EXEC, SandboxExec
 from .unsafe_local import UnsafeLocal
+from .variables import WithVariables
 
 _VERSION_TIMEOUT_S = 20.0
 
@@ -66,6 +67,11 @@ class SandboxConfig:
     """The image for a container engine; must be present on this machine and contain `python3`."""
     python: Path | None = None
     """The Python that runs tests, with its packages. None: our own, without packages. Containers use their image's."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Names and values of environment variables."""
+
+    def with_variables(self, sandbox: Sandbox) -> Sandbox:
+        return WithVariables(sandbox, self.variables) if self.variables else sandbox
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,12 @@ async def find_sandbox(choice: SandboxConfig | None = None) -> SandboxSearch:
         except SandboxFailed as failure:
             return SandboxSearch(None, str(failure))
         if choice.unsafe_local and sys.platform not in _NOT_HERE:
-            return SandboxSearch(UnsafeLocal(backends.interpreter), _UNSAFE, is_unsafe=True)
+            sandbox = choice.with_variables(UnsafeLocal(backends.interpreter))
+            return SandboxSearch(sandbox, _UNSAFE, is_unsafe=True)
         search = await search_sandbox(sys.platform, backends)
         if search.sandbox is None:
             return search
-        _found[choice] = search
+        _found[choice] = replace(search, sandbox=choice.with_variables(search.sandbox))
     return _found[choice]
 
 

@@ -30,6 +30,7 @@ SHIPPED = SecretSearch()
 _LACKING = re.compile(r"No module named|Missing required plugins|\bfixture '?\w+'? (?:not found|is `async`)")
 """Why tests cannot be run that a Python with more packages may run (pytest 9.2, seen 2026-11-30)."""
 _SLOW = "if they are slow with right code too, give fewer, or run them by [checks.NAME] with a `timeout_s`"
+_UNSET = "`variables` of [sandbox] in config.toml can set it, or a command of yours, [checks.NAME], can run them"
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
@@ -41,6 +42,8 @@ class RunnerReport(BaseModel):
     passed: int | None = None
     total: int | None = None
     missing_module: str | None = None
+    missing_variable: str | None = None
+    """The environment variable that the first failure is due to."""
     was_printed: bool = False
     """Whether the failure is only in the printed output, because the tests merely set an exit code."""
 
@@ -56,6 +59,8 @@ class Runner:
     lacks: str | None
     """How to make a missing module available. None: the sandbox has the packages of the user's environment, so an
     import that the answer added is an error in the code."""
+    began_to_ask_for: Callable[[str], bool] = lambda _: False
+    """Whether the answer brought in a need for an environment variable."""
     search: SecretSearch = SHIPPED
     """Finds secrets in texts that must be truncated."""
 
@@ -89,6 +94,10 @@ def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, l
         return CheckResult(
             "tests", "failed", executed=True, first_failure=why_no_verdict(run, limits, search), note=note
         )
+    variable = report.missing_variable
+    if variable is not None and not runner.began_to_ask_for(variable):
+        why = clip(report.failure or run.output, 1000, search)
+        return not_run(f"they need the environment variable {visible(variable)[:80]}; {_UNSET}. {why}")
     if report.status == "broken_tests":
         why = clip(report.failure or run.output, 1000, search)
         remedy = f"{runner.has}; {runner.lacks}. " if runner.lacks and _LACKING.search(why) else ""
