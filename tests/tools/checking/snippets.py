@@ -115,6 +115,7 @@ VALID: dict[str, list[str]] = {
         'title = \'x\'\n[a.b]\nn = 1_000\nd = 2024-01-01T00:00:00Z\nxs = [\n  1,\n  2,\n]\n[[c]]\nt = { x = 1, y.z = """a\nb""" }\n',
         "# nothing\n",
     ],
+    "jsonc": ['{\n  // strict\n  "a": ["/*", 1,], /* b */\n}\n', '{"a": "http://b", "c": ",]"}'],
 }
 
 INVALID: dict[str, list[str]] = {
@@ -186,4 +187,5 @@ INVALID: dict[str, list[str]] = {
         "---\n- &a 1\n---\n- *a\n",
     ],
     "toml": ["a = \n", "a = 1\na = 2\n", "[a\n", "a = 'open\n", "x = 01\n", "[a]\n[a]\n"],
+    "jsonc": ['{"a": 1,,}', '{"a": [1, // b\n', "{a: 1}", '{"a": 1} /*'],
 }

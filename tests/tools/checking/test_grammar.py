@@ -9,7 +9,7 @@ from chargehand.tools.checking.parse import check_parse
 
 pytestmark = pytest.mark.anyio
 
-CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml"]
+CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml", "jsonc"]
 """Languages whose grammar rejects no valid program, by the data in grammar.py."""
 
 
