@@ -1,4 +1,4 @@
-"""Environment variables that tests need, over MCP: `[sandbox] variables` sets them, and no answer is blamed for them."""
+"""Variables that tests need, over MCP: `[sandbox] variables` sets them, and no answer is blamed for them."""
 
 from pathlib import Path
 
@@ -71,7 +71,9 @@ async def test_an_answer_that_begins_to_need_a_variable_fails(open_server: OpenS
 
 async def test_a_plugin_that_raises_before_the_first_test_fails_no_answer(open_server: OpenServer, project: Path):
     (project / "pytest.ini").write_text("[pytest]\naddopts = -p broken_plugin\n")
-    (project / "broken_plugin.py").write_text("def pytest_load_initial_conftests():\n    raise LookupError('no site')\n")
+    (project / "broken_plugin.py").write_text(
+        "def pytest_load_initial_conftests():\n    raise LookupError('no site')\n"
+    )
     script = Script({LOCAL: [GOOD]})
     async with open_server(script) as server:
         receipt = await server.call("delegate_generation", **GIVEN)
