@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..some_names import some_names
+
 _SAID = re.compile(
     "|".join(
         (
@@ -25,6 +27,7 @@ _SAID = re.compile(
 _TOO_LITTLE_MEMORY = re.compile(
     r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
 )
+_FOLDERS_SHOWN = 8
 _PACKAGES = ("node_modules", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""
 
@@ -38,6 +41,17 @@ def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
     """How to let a check have what it lacks. lack: in its words. name: the check's. copy: that of the project."""
     if lack is not None and _TOO_LITTLE_MEMORY.fullmatch(lack):
         return f"raise `memory_mb` of [checks.{name}] in the config file"
-    left_out = [str(project / one) for one in _PACKAGES if (project / one).is_dir() and not (copy / one).exists()]
-    what = " and ".join(left_out) or "what it needs, such as a cache in your home folder,"
+    what = some_names(_left_out(project, copy), _FOLDERS_SHOWN) or "what it needs, such as a cache in your home folder,"
     return f"name {what} in `read_only` of [checks.{name}] in the config file"
+
+
+def _left_out(project: Path, copy: Path) -> Sequence[str]:
+    """The folders of packages that the copy lacks: the project's own, then those of the members of a workspace."""
+    found = (path for depth in ("", "*/", "*/*/") for name in _PACKAGES for path in sorted(project.glob(depth + name)))
+    return [
+        str(path)
+        for path in found
+        if path.is_dir()
+        and not any(part in _PACKAGES for part in path.relative_to(project).parts[:-1])
+        and not (copy / path.relative_to(project)).exists()
+    ]

@@ -242,6 +242,18 @@ async def test_what_other_languages_say_is_missing_names_what_to_do(
     assert remedy in (result.note or "")
 
 
+async def test_the_packages_of_a_workspaces_members_are_named_too(sandbox: Sandbox, project: Path):
+    member = project / "packages" / "core" / "node_modules"
+    for folder in (project / "node_modules" / "sum" / "node_modules", member):
+        folder.mkdir(parents=True)
+    script = "echo \"Error: Cannot find package 'sum'\"; exit 1"
+    check = replace(CHECK, command=("sh", "-c", script), read_only=(project / "node_modules",))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.note or "").endswith(f"; name {member} in `read_only` of [checks.unit] in the config file")
+
+
 @NEEDS_NODE
 async def test_a_package_that_only_the_answer_requires_fails_it(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("node", "lib/answer.txt"))
