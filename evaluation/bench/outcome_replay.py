@@ -52,11 +52,13 @@ _JUDGES: Mapping[str, Judge] = {
 }
 
 
-def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0) -> int:
+def replay_outcomes(
+    file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0, seed: int = 0
+) -> int:
     """Print all results; returns the exit code.
 
     picture: path of an SVG of cost against quality. orders: number of random task orders for online learning; 0 skips
-    it.
+    it. seed: of the division into folds.
     """
     console = output()
     try:
@@ -68,7 +70,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
         return refuse(f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.")
     for note in table.notes:
         console.print(note, soft_wrap=True)
-    parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
+    parts = np.array_split(np.random.default_rng(seed).permutation(len(table.solved)), _PARTS)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     pairs = _pairs(table)
     console.print(_judgements(table, parts, chances, pairs))

@@ -45,6 +45,13 @@ def add_bench_commands(commands: Any) -> None:
         metavar="ORDERS",
         help="for outcomes: also learn from its own choices alone, over so many orders of the tasks (0)",
     )
+    replay.add_argument(
+        "--seed",
+        type=whole(0, 2**31),
+        default=0,
+        metavar="N",
+        help="for outcomes: which thirds of the tasks are remembered (0)",
+    )
     delegate = add(
         "delegate",
         _delegate,
@@ -164,9 +171,9 @@ def _replay(chosen: argparse.Namespace) -> int:
     if data.is_file() and has_outcomes(data):
         from ...evaluation.bench.outcome_replay import replay_outcomes
 
-        return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online)
-    if data.is_file() and (chosen.svg or chosen.online):
-        return _refused("replay", f"--svg and --online are for files of outcomes; {data} holds none")
+        return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online, seed=chosen.seed)
+    if data.is_file() and (chosen.svg or chosen.online or chosen.seed):
+        return _refused("replay", f"--svg, --online and --seed are for files of outcomes; {data} holds none")
     return anyio.run(partial(replay, data, limit=chosen.limit))
 
 

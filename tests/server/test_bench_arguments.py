@@ -24,6 +24,7 @@ from chargehand.server.cli import main
         "mine . --commits 0",
         "replay x.jsonl.gz --limit 0",
         "replay x.jsonl.gz --online -1",
+        "replay x.jsonl.gz --seed -1",
         "verdicts --data x.jsonl.gz --limit many",
     ],
 )

@@ -334,6 +334,17 @@ def test_plans_are_not_compared_with_a_best_model_that_costs_nothing(
     assert not picture.exists()
 
 
+def test_another_seed_remembers_other_tasks(file: Path, capsys: pytest.CaptureFixture[str]):
+    free = _write_changed(file, lambda _, outcomes: outcomes["dear"].update(cost_usd=0))  # no plans: they take longer
+    printed: list[str] = []
+    for seed in (0, 0, 1):
+        assert replay_outcomes(free, seed=seed) == 0
+        printed.append(capsys.readouterr().out)
+
+    assert printed[0] == printed[1]
+    assert printed[0] != printed[2]
+
+
 def test_a_model_name_with_brackets_is_printed_in_full(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
