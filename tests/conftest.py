@@ -1,6 +1,7 @@
 """Shared by all tests: asyncio under anyio, and an environment free of the developer's own settings."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # of pytest in a sandbox, compiles everything it imports. The workers of pytest-xdist inherit this.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine, and no deadline: slowness on a busy machine says nothing about the code.
 settings.register_profile(
