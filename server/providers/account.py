@@ -17,6 +17,7 @@ from ...tools.provider import (
     NotLocal,
     Observer,
     ProviderError,
+    Unreachable,
 )
 from .deadline import ACCESS_TIMEOUT_S, deadline
 from .egress import Gate, not_local, on_behalf_of
@@ -27,6 +28,13 @@ from .vendor_errors import Translation, translating, unreachable
 
 class Client(Protocol):
     async def close(self) -> None: ...
+
+
+class Response(Protocol):
+    """What httpx and httpx2 have in common."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 _Client = TypeVar("_Client", bound=Client)
@@ -121,6 +129,14 @@ class Account(Generic[_Client]):
         reply.enter_phase("waiting")
         with self.translating(request, lambda: reply.has_begun), deadline(request), on_behalf_of(request, observer):
             yield client, reply
+
+    def check_answer(self, response: Response) -> None:
+        """Raises Unreachable when a web page came instead of an answer, as from a portal that wants a sign-in."""
+        if response.headers.get("content-type", "").startswith("text/html"):
+            raise Unreachable(
+                f"{self.vendor.url} answered with a web page, not like {self.vendor.name}. Sign in where your network "
+                f"asks for it, or correct {self.vendor.address_variable}."
+            )
 
     def check_before_sending(self, request: GenerationRequest) -> None:
         """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""

@@ -21,6 +21,7 @@ from .anthropic_batches import AnthropicBatches
 from .anthropic_wire import Blocks, Event, Message, PartialMessage
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
+from .error_text import text_in
 from .locality import vendor_url
 from .reply import Clock, PartialReply, ReplyEnding
 from .strict_schema import strict_schema
@@ -46,7 +47,9 @@ def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
     """Anthropic at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Anthropic",
-        url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
+        # The SDK adds the version itself, which other clients expect in the address.
+        url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
+        own_url=_DEFAULT_URL,
         address_variable="ANTHROPIC_BASE_URL",
         key_variable="ANTHROPIC_API_KEY",
         local_hosts=local_hosts,
@@ -86,6 +89,7 @@ class AnthropicProvider:
         message = PartialMessage()
         async with account.asking(request, observer, self._clock) as (client, reply):
             async with await client.messages.create(**_body(request), stream=True) as stream:
+                account.check_answer(stream.response)
                 reply.has_begun = True
                 async for event in stream:
                     message.take(Event.model_validate(event.to_dict()), reply)
@@ -119,7 +123,7 @@ def translations(
         error_response = ErrorResponse(
             status=status_error.status_code,
             kind=f"{status_error.type or ''} {status_error.error_code or ''}".strip(),
-            text=status_error.api_message or "",
+            text=text_in(status_error.body),
             retry_after_s=seconds_of(status_error.response.headers.get("retry-after")),
             began=began(),
         )

@@ -59,7 +59,9 @@ def cerebras_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
     """Cerebras at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Cerebras",
-        url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
+        # The SDK adds the version itself, which other clients expect in the address.
+        url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
+        own_url=_DEFAULT_URL,
         address_variable="CEREBRAS_BASE_URL",
         key_variable="CEREBRAS_API_KEY",
         local_hosts=local_hosts,
@@ -100,6 +102,7 @@ class CerebrasProvider:
             # The SDK types every reply as stream or response, regardless of `stream`.
             opened = await client.chat.completions.create(**_body(request), stream=True)
             async with cast("sdk.AsyncStream[ChatCompletion]", opened) as stream:
+                account.check_answer(stream.response)
                 reply.has_begun = True
                 async for piece in stream:
                     chunk = _Chunk.model_validate(piece.to_dict())

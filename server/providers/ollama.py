@@ -27,6 +27,7 @@ from ...tools.provider import (
 )
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, client_options, not_local, on_behalf_of
+from .error_text import sanitised
 from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_window import Window, choose_window, was_truncated
@@ -41,7 +42,6 @@ from .vendor_errors import (
     connection_lost,
     context_too_long,
     malformed_reply,
-    sanitised,
     translating,
     typed_error,
     unknown_model,

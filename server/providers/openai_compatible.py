@@ -134,6 +134,7 @@ class OpenAICompatibleProvider:
         async with account.asking(request, observer, self._clock) as (client, reply):
             answer = ChunkAccumulator(reply)
             async with await _open_stream(client, server, request) as stream:
+                account.check_answer(stream.response)
                 reply.has_begun = True
                 async for piece in stream:
                     answer.take(Chunk.model_validate(piece))

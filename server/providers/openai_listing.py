@@ -4,10 +4,11 @@ Read with plain HTTP: the SDK takes most of a second to import, and supports nei
 nor `meta` (llama.cpp) nor `context_length` (OpenRouter). Seen 2026-11-25.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 from pydantic import ValidationError
@@ -15,16 +16,18 @@ from pydantic import ValidationError
 from ...tools.provider import ProviderError, Unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
-from .openai_wire import ServedModels
+from .error_text import sanitised
+from .openai_wire import ErrorBody, ServedModels
 from .reply import Clock
 from .vendor import Vendor
-from .vendor_errors import ErrorResponse, sanitised, seconds_of, typed_error, unreachable
+from .vendor_errors import ErrorResponse, seconds_of, typed_error, unreachable
 
 if TYPE_CHECKING:
     import httpx
 
 _MAX_BYTES = 16_000_000
 """A router's list of a few hundred models with prices takes about 1 MB."""
+_MAX_ERROR_CHARACTERS = 10_000
 _NAMES_SHOWN = 3
 _VERSIONED = re.compile(r"/v\d+$")
 
@@ -112,7 +115,7 @@ class ModelList:
         )
         async with client, client.stream("GET", f"{self._vendor.url}/models", headers=headers) as response:
             if response.status_code != 200:
-                raise self._refusal(response)
+                raise await self._refusal(response)
             raw = b""
             async for piece in response.aiter_bytes():
                 raw += piece
@@ -120,11 +123,22 @@ class ModelList:
                     raise _not_understood(self._vendor)
         return {model.id: model.window for model in ServedModels.model_validate_json(raw).data}
 
-    def _refusal(self, response: "httpx.Response") -> ProviderError:
+    async def _refusal(self, response: "httpx.Response") -> ProviderError:
         if response.status_code in (404, 405):
             return _no_list(self._vendor, response.status_code)
+        body = ErrorBody.of(_decoded(await anext(response.aiter_text(_MAX_ERROR_CHARACTERS), "")))
         wait_s = seconds_of(response.headers.get("retry-after"))
-        return typed_error(ErrorResponse(response.status_code, retry_after_s=wait_s), self._vendor, None, self._api_key)
+        error_response = ErrorResponse(response.status_code, body.kind, body.text, wait_s)
+        return typed_error(error_response, self._vendor, None, self._api_key)
+
+
+def _decoded(text: str) -> object:
+    """The error in a body of JSON, which vendors wrap in `error`; the text itself if it is none."""
+    try:
+        body: object = json.loads(text)
+    except ValueError:
+        return text
+    return cast(dict[str, object], body).get("error", cast(object, body)) if isinstance(body, dict) else text
 
 
 def _no_list(vendor: Vendor, status: int) -> ProviderError:

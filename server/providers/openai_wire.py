@@ -1,10 +1,11 @@
 """OpenAI's response formats as various servers fill them, and the accumulation of a streamed answer."""
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from ...tools.provider import Usage
+from .error_text import text_in
 from .reply import PartialReply
 from .think_tags import Piece, ThinkTags
 
@@ -102,12 +103,11 @@ class ErrorBody(_Part):
     @classmethod
     def of(cls, body: object) -> "ErrorBody":
         """The error in a body: an object, or plain text (LM Studio)."""
-        if isinstance(body, dict):
-            try:
-                return cls.model_validate(body)
-            except ValidationError:
-                return cls()
-        return cls(message=body if isinstance(body, str) else "")
+        try:
+            stated = cls.model_validate(body) if isinstance(body, dict) else cls()
+        except ValidationError:
+            return cls()
+        return stated if stated.message else stated.model_copy(update={"message": text_in(cast(object, body))})
 
     @property
     def text(self) -> str:

@@ -23,10 +23,17 @@ class Vendor:
     start_command: str | None = None
     """The command that starts it on this machine. None: it runs elsewhere."""
     local_hosts: frozenset[str] = frozenset()
+    own_url: str = ""
+    """Where the vendor itself answers. Empty: it has no address of its own."""
 
     @cached_property
     def host(self) -> str:
         return urllib.parse.urlsplit(self.url).hostname or self.url
+
+    @property
+    def place(self) -> str:
+        """Who answers: the vendor, or what stands at the address that the user gave instead of the vendor's own."""
+        return f"{self.name} at {self.url}" if self.own_url and self.url != self.own_url else self.name
 
     @property
     def is_local(self) -> bool:

@@ -3,9 +3,11 @@
 import math
 import re
 import ssl
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from pydantic import ValidationError
 
 from ...tools.provider import (
     AuthenticationFailed,
@@ -21,17 +23,14 @@ from ...tools.provider import (
     Unreachable,
     VendorFailed,
 )
+from .error_text import sanitised
 from .proxies import proxy_variable
 from .vendor import Vendor
 
 Translation = Callable[[Exception], ProviderError]
 
-_REASON_LENGTH = 160
-_QUOTE_LENGTH = 16
-"""A substring of this length that occurs in both a reason and a prompt counts as a quotation."""
-
-# Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, llama.cpp and
-# LM Studio.
+# Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, llama.cpp,
+# LM Studio and LiteLLM.
 _TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (the )?(available )?context|context.?(length|size).?exceeded"
     r"|longer than the context|exceed_context_size|reduce the length|maximum context length"
@@ -39,8 +38,16 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(
-    r"credit balance|spend_limit|insufficient.?(credit|quota|funds)|payment_required", re.IGNORECASE
+    r"credit balance|spend_limit|insufficient.?(credit|quota|funds)|payment_required|budget.?(has been )?exceeded",
+    re.IGNORECASE,
 )
+# LiteLLM without a database answers an unknown key with the first.
+_BAD_KEY = re.compile(
+    r"no_db_connection|(invalid|incorrect).{0,4}api.?key|api.?key.{0,4}(not valid|invalid)", re.IGNORECASE
+)
+_NO_MODEL = re.compile(r"invalid model name|model_not_found", re.IGNORECASE)
+# Gateways send 500 with the vendor's own code for it in the text.
+_NO_CAPACITY = re.compile(r"overloaded", re.IGNORECASE)
 # Anthropic's error codes for an account without permission, which it sends with status 400.
 _NOT_ALLOWED = re.compile(r"\b(organization|parent_organization|workspace|cmek|claude_code_key)_")
 
@@ -79,6 +86,8 @@ def typed_error(
         for pattern, make in _BY_TEXT:
             if pattern.search(f"{error_response.kind} {error_response.text}"):
                 return make(case)
+    if status >= 500 and _NO_CAPACITY.search(f"{error_response.kind} {error_response.text}"):
+        return _overloaded(case)
     if make := _BY_STATUS.get(status):
         return make(case)
     if status < 400:
@@ -93,6 +102,8 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
 
     cause: what the HTTP client raised.
     """
+    if (answer := _answer_in(cause)) is not None:
+        return _not_like(vendor, answer)
     proxy = None if vendor.is_local else proxy_variable(vendor.url)
     if (refusal := _among_causes(cause, _is_about_a_proxy)) is not None:
         return Unreachable(
@@ -131,9 +142,29 @@ def _is_about_a_proxy(error: BaseException) -> bool:
     return type(error).__name__ == "ProxyError"  # httpx has one, and httpx2 has another
 
 
+def _answer_in(cause: BaseException | None) -> str | None:
+    """What came instead of the vendor's answer. None: nothing came."""
+    import httpx
+
+    if isinstance(cause, ValidationError):
+        return "no list of models"
+    if isinstance(cause, httpx.HTTPStatusError):
+        reason = sanitised(cause.response.text, ())
+        return f"{cause.response.status_code}: {reason}" if reason else f"{cause.response.status_code}"
+    return None
+
+
+def _not_like(vendor: Vendor, why: str) -> Unreachable:
+    """Something answers at the address, but not the vendor."""
+    return Unreachable(
+        f"{vendor.url} does not answer like {vendor.name} ({why}). Correct {vendor.address_variable}, or what answers "
+        "there."
+    )
+
+
 def broken_stream(vendor: Vendor) -> BrokenStream:
     """The connection ended, or sent malformed data, in the middle of an answer."""
-    return BrokenStream(f"The answer of {vendor.name} broke off before it was complete. Ask again, or another model.")
+    return BrokenStream(f"The answer of {vendor.place} broke off before it was complete. Ask again, or another model.")
 
 
 def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
@@ -146,7 +177,7 @@ def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
         f" It was retired on {lifecycle.retires_on}." if lifecycle.status == "retired" and lifecycle.retires_on else ""
     )
     instead = lifecycle.successor or "another model"
-    return UnknownModelId(f"{vendor.name} does not know the model {profile.api_model}.{gone} Use {instead} instead.")
+    return UnknownModelId(f"{vendor.place} does not know the model {profile.api_model}.{gone} Use {instead} instead.")
 
 
 def context_too_long(request: GenerationRequest) -> ContextTooLong:
@@ -155,14 +186,6 @@ def context_too_long(request: GenerationRequest) -> ContextTooLong:
         f"The prompt does not fit the window of {request.profile.id}. Give fewer context files, or use a model "
         "with a longer context."
     )
-
-
-def sanitised(text: str, private: Sequence[str]) -> str:
-    """A vendor's message made safe to show: one short line, or empty when it quotes a text in `private`."""
-    line = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", text)).strip()[:_REASON_LENGTH]
-    windows = [line[start : start + _QUOTE_LENGTH] for start in range(max(1, len(line) - _QUOTE_LENGTH + 1))]
-    is_quotation = any(window and window in secret for secret in private for window in windows)
-    return "" if is_quotation else line
 
 
 def seconds_of(header: str | None) -> float | None:
@@ -222,11 +245,18 @@ class _Case:
         reason = sanitised(self.response.text, private)
         return f": {reason}" if reason else ""
 
+    @property
+    def cause(self) -> str:
+        """` (STATUS: REASON)`, or empty for an error inside a stream without a reason."""
+        status = self.response.status if self.response.status >= 300 else ""
+        said = f"{status}{self.reason}".removeprefix(": ")
+        return f" ({said})" if said else ""
+
 
 def _rate_limited(case: _Case) -> ProviderError:
     wait_s = case.response.retry_after_s
     wait = "Wait" if wait_s is None else f"Wait {_as_time(wait_s)}"
-    what = f"{case.vendor.name} limits the rate of requests to {case.model}{case.reason.rstrip('.')}"
+    what = f"{case.vendor.place} limits the rate of requests to {case.model}{case.reason.rstrip('.')}"
     return RateLimited(f"{what}. {wait}, or ask another model.", wait_s)
 
 
@@ -237,15 +267,17 @@ def _as_time(seconds: float) -> str:
 
 
 def _overloaded(case: _Case) -> ProviderError:
-    return Overloaded(f"{case.vendor.name} has no capacity for {case.model} now. Wait, or ask another model.")
+    return Overloaded(
+        f"{case.vendor.place} has no capacity for {case.model} now{case.cause}. Wait, or ask another model."
+    )
 
 
 def _authentication(case: _Case) -> ProviderError:
     vendor = case.vendor
     if vendor.key_variable is None:
-        return AuthenticationFailed(f"{vendor.name} wants you to sign in for {case.model}. {vendor.key_remedy}")
+        return AuthenticationFailed(f"{vendor.place} wants you to sign in for {case.model}. {vendor.key_remedy}")
     return AuthenticationFailed(
-        f'{vendor.name} does not accept the key. Correct {vendor.key_variable} in the "env" block of your host\'s MCP '
+        f'{vendor.place} does not accept the key. Correct {vendor.key_variable} in the "env" block of your host\'s MCP '
         "config."
     )
 
@@ -254,20 +286,25 @@ def _forbidden(case: _Case) -> ProviderError:
     if case.vendor.key_variable is None:
         return _authentication(case)
     return AuthenticationFailed(
-        f"{case.vendor.name} does not let this account use {case.model}. Check the account in the vendor's console, or "
-        f'set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
+        f"{case.vendor.place} does not let this account use {case.model}. Check the account in the vendor's console, "
+        f'or set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
     )
 
 
 def _no_credit(case: _Case) -> ProviderError:
     return OutOfCredit(
-        f"The {case.vendor.name} account has no credit left, or has reached its spend limit. "
+        f"The account with {case.vendor.place} has no credit left, or has reached its spend limit. "
         "Add credit in the vendor's console, or use another vendor's model."
     )
 
 
 def _unknown(case: _Case) -> ProviderError:
-    return unknown_model(case.vendor, case.request) if case.request else _wrong_server(case)
+    """A 404 whose text says nothing of a model comes from a server that has no such path."""
+    if case.request is None:
+        return _wrong_server(case)
+    text, model = f"{case.response.kind} {case.response.text}".lower(), case.request.profile.api_model.lower()
+    is_about_model = not case.response.text or "model" in text or model in text
+    return unknown_model(case.vendor, case.request) if is_about_model else _wrong_server(case)
 
 
 def _too_long(case: _Case) -> ProviderError:
@@ -275,10 +312,7 @@ def _too_long(case: _Case) -> ProviderError:
 
 
 def _wrong_server(case: _Case) -> ProviderError:
-    return Unreachable(
-        f"{case.vendor.url} does not answer like {case.vendor.name} ({case.response.status}). "
-        f"Correct {case.vendor.address_variable}."
-    )
+    return _not_like(case.vendor, f"{case.response.status}{case.reason}")
 
 
 def _redirected(case: _Case) -> ProviderError:
@@ -293,27 +327,33 @@ def _invalid(case: _Case) -> ProviderError:
     if case.request is None:
         return _wrong_server(case)
     return InvalidRequest(
-        f"{case.vendor.name} refuses the form of the request for {case.model} ({case.response.status}{case.reason}). "
+        f"{case.vendor.place} refuses the form of the request for {case.model} ({case.response.status}{case.reason}). "
         f"The rules in the profile {case.request.profile.id} may be out of date; use another model meanwhile."
     )
 
 
 def _failed(case: _Case) -> ProviderError:
     return VendorFailed(
-        f"{case.vendor.name} failed on {case.model} ({case.response.status}{case.reason}). Ask again, or another model."
+        f"{case.vendor.place} failed on {case.model} ({case.response.status}{case.reason}). "
+        "Ask again, or another model."
     )
 
 
 def _broken(case: _Case) -> ProviderError:
     return BrokenStream(
-        f"{case.vendor.name} broke off in the middle of an answer{case.reason}. Ask again, or another model."
+        f"{case.vendor.place} broke off in the middle of an answer{case.reason}. Ask again, or another model."
     )
 
 
 _Maker = Callable[[_Case], ProviderError]
 
-_EXPLAINED_BY_TEXT = (400, 413, 429)
-_BY_TEXT: tuple[tuple[re.Pattern[str], _Maker], ...] = ((_TOO_LONG, _too_long), (_NO_CREDIT, _no_credit))
+_EXPLAINED_BY_TEXT = (400, 413, 422, 429)
+_BY_TEXT: tuple[tuple[re.Pattern[str], _Maker], ...] = (
+    (_TOO_LONG, _too_long),
+    (_NO_CREDIT, _no_credit),
+    (_BAD_KEY, _authentication),
+    (_NO_MODEL, _unknown),
+)
 
 _BY_STATUS: dict[int, _Maker] = {
     401: _authentication,

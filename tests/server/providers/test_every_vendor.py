@@ -7,7 +7,7 @@ import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from chargehand.evaluation.peers.journal import RequestJournal
@@ -175,7 +175,8 @@ async def test_an_empty_answer_is_an_error(failure, vendor):
         (HttpFault(401), AuthenticationFailed),
         (HttpFault(402), OutOfCredit),
         (HttpFault(403), AuthenticationFailed),
-        (HttpFault(404), UnknownModelId),
+        (HttpFault(404, message="There is no such model."), UnknownModelId),
+        (HttpFault(404, body={"detail": "Not Found"}), Unreachable),
         (HttpFault(408), Overloaded),
         (HttpFault(418), InvalidRequest),
         (HttpFault(422), InvalidRequest),
@@ -184,6 +185,11 @@ async def test_an_empty_answer_is_an_error(failure, vendor):
         (HttpFault(503), Overloaded),
         (HttpFault(504), Overloaded),
         (HttpFault(529), Overloaded),
+        # As LiteLLM and Gemini translate them.
+        (HttpFault(400, message="Invalid model name passed in model=x."), UnknownModelId),
+        (HttpFault(400, message="API key not valid."), AuthenticationFailed),
+        (HttpFault(422, message="Budget has been exceeded! Current cost: 2, Max budget: 1"), OutOfCredit),
+        (HttpFault(500, message='InternalServerError: {"type": "overloaded_error"}'), Overloaded),
         (HttpFault(307, headers={"location": "http://127.0.0.1:9/elsewhere"}), Unreachable),
     ],
     ids=lambda value: str(value.status) if isinstance(value, HttpFault) else value.__name__,
@@ -351,6 +357,7 @@ async def test_a_wrong_key_is_named_by_its_variable_only(open_vendor, make_reque
             await provider.generate(make_request(PROFILES[vendor]), observer)
 
     assert "_API_KEY" in str(caught.value)
+    assert " at http://127.0.0.1:" in str(caught.value)  # not the vendor's own address
     assert "sk-not-the-one" not in f"{caught.value} {caught.value!r} {provider!r}"
 
 
@@ -436,6 +443,28 @@ async def test_the_access_problem_of_a_closed_port_names_the_address(unreachable
 
     assert "127.0.0.1:9" in problem
     await provider.aclose()
+
+
+async def _page(_: Request) -> Response:
+    return HTMLResponse("<html><body>Sign in to continue</body></html>")
+
+
+@keyed_vendor
+async def test_a_web_page_instead_of_an_answer_is_reported_with_the_address(make_request, observer, vendor, key):
+    async with serving(Starlette(routes=[Route("/{rest:path}", _page, methods=["POST"])])) as url:
+        # The SDKs add the version themselves, so that of the address is dropped.
+        settings = VendorSettings(
+            anthropic_api_key=key,
+            anthropic_base_url=f"{url}/v1",
+            cerebras_api_key=key,
+            cerebras_base_url=f"{url}/v1",
+        )
+        provider = LOADERS["anthropic" if vendor == "claude" else vendor](settings)
+        with pytest.raises(Unreachable) as refused:
+            await provider.generate(make_request(PROFILES[vendor]), observer)
+        await provider.aclose()
+
+    assert str(refused.value).startswith(f"{url} answered with a web page")
 
 
 @keyed_vendor

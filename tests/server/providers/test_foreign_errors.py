@@ -17,8 +17,9 @@ from chargehand.server.providers import anthropic as anthropic_adapter
 from chargehand.server.providers import cerebras as cerebras_adapter
 from chargehand.server.providers import ollama as ollama_adapter
 from chargehand.server.providers import openai_compatible as openai_adapter
+from chargehand.server.providers.error_text import sanitised
 from chargehand.server.providers.vendor import Vendor
-from chargehand.server.providers.vendor_errors import sanitised, translating
+from chargehand.server.providers.vendor_errors import translating
 from chargehand.tools.provider import NotLocal, ProviderError
 
 VENDOR = Vendor("Vendor", "https://vendor.example", "VENDOR_BASE_URL", "VENDOR_API_KEY")
@@ -179,6 +180,8 @@ def test_an_error_that_is_not_the_vendors_is_not_translated(make_request, key):
         ("max_tokens: must be positive", "max_tokens: must be positive"),
         ("two\n lines\x00 and \U000e0041 tags", "two lines and tags"),
         ("x" * 500, "x" * 160),
+        ("<html><title>502 Bad Gateway</title>\n<h1>502 Bad Gateway</h1><hr>nginx</html>", "502 Bad Gateway nginx"),
+        ("List<int> is not Set<str>", "List<int> is not Set<str>"),
         ("cannot parse `the secret sentence of the user`", ""),
         ("key sk-0123456789abcdef is bad", ""),
         ("", ""),

@@ -3,6 +3,8 @@
 import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import HttpFault, Reply
@@ -268,15 +270,25 @@ async def test_ollamas_message_for_a_prompt_that_is_too_long_is_recognized(local
             await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
 
-async def test_a_server_that_is_not_ollama_is_unreachable(catalogue):
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        (Response("wrong password", 401), "401: wrong password"),
+        (PlainTextResponse("<html>Bad Gateway</html>", 502), "502: Bad Gateway"),
+        (PlainTextResponse("<html>Sign in</html>"), "no list of models"),
+    ],
+)
+async def test_a_server_that_is_not_ollama_is_unreachable_and_told_from_one_that_is_not_running(
+    catalogue, response, why
+):
     profile = catalogue.profiles["qwen3-30b-a3b"]
-
-    async with serving(Starlette()) as url:
+    async with serving(Starlette(routes=[Route("/{rest:path}", lambda _: response)])) as url:
         provider = LOADERS["ollama"](VendorSettings(ollama_host=url))
-        known = await provider.availability([profile])
+        known = (await provider.availability([profile]))[profile.id]
         await provider.aclose()
 
-    assert not known[profile.id].is_reachable
+    assert not known.is_reachable
+    assert known.why_not == f"{url} does not answer like Ollama ({why}). Correct OLLAMA_HOST, or what answers there."
 
 
 async def test_local_requests_bypass_the_proxy_of_the_environment(local, make_request, observer, monkeypatch):

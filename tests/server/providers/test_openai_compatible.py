@@ -3,7 +3,8 @@
 import pytest
 from open_peer import OpenModel
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from chargehand.evaluation.peers.reply import ErrorInside, HttpFault, Reply
@@ -433,6 +434,21 @@ async def test_a_server_that_requires_a_key_suggests_api_key_env(compatible, mak
         known = (await provider.availability([make_profile()]))["own-qwen"]
 
     assert "`api_key_env` in the profile own-qwen" in (known.why_not or "")
+
+
+async def test_a_key_that_litellm_does_not_know_is_reported_as_such(make_profile, address):
+    refusal = {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}}
+
+    async def refuse(_: Request) -> Response:
+        return JSONResponse(refusal, 400)
+
+    async with serving(Starlette(routes=[Route("/v1/models", refuse)])) as address.url:
+        provider = LOADERS["openai_compatible"](VendorSettings(key_of=lambda _: "sk-wrong"))
+        known = (await provider.availability([make_profile(api_key_env="MY_KEY")]))["own-qwen"]
+        problem = await provider.check_access()
+        await provider.aclose()
+
+    assert "does not accept the key. Correct MY_KEY" in (problem or known.why_not or "")
 
 
 async def test_a_remote_vendor_is_available_without_being_contacted(make_profile):
