@@ -181,7 +181,10 @@ class AnswerChecks:
         try:
             if self.file is not None:
                 root, relative = self.file.root, self.file.relative
-                written = {relative: self.file.data} if root == (tests.root or root) else {}
+                place, copied = root / relative, tests.root or root
+                if not place.is_relative_to(copied):
+                    return not_run(f"the tests were not run: {unseen(place, copied)}")
+                written = {place.relative_to(copied): self.file.data}
                 given = [("", code)]
                 return await run_in_project(
                     tests, (root, relative), code, language, written, self.executor, sandbox, given
@@ -206,6 +209,14 @@ class AnswerChecks:
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
         return await run_command_check(command, code, language, self.project, sandbox, search=self.executor.search)
+
+
+def unseen(file: Path, root: Path) -> str:
+    """Why what runs in a copy of a root says nothing of a file outside it, with the remedy."""
+    return (
+        f"{file} is not below {root}, a copy of which they would run in. Let one of CHARGEHAND_ROOTS hold both, and"
+        " name paths from it"
+    )
 
 
 def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ..editing.answer import Answer
 from ..editing.change import Change, FileWrite, PlannedChanges
+from ..editing.workspace import Place
 from ..errors import FileRefused
-from .answer_checks import TestsGiven
+from .answer_checks import TestsGiven, unseen
 from .executor import Executor
 from .languages import guess_language, language_of_file, language_to_check
 from .result import CheckResult
@@ -60,7 +61,10 @@ class ChangeChecks:
         main = self._main_file(change)
         if main is None:
             return not_run("nothing was tested: the answer changes no file that the tests could cover")
-        text, written = self._text(change, main), change.below(tests.root or main[0])
+        root = tests.root or main[0]
+        if (why := _unseen(change, main, root)) is not None:
+            return not_run(f"the tests were not run: {why}")
+        text, written = self._text(change, main), change.below(root)
         language = language_of_file(main[1].name) or guess_language(text)
         try:
             texts = [(file.text_before, file.text_after) for file in change.files]
@@ -75,12 +79,14 @@ class ChangeChecks:
         sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
+        if self.project is not None and (why := _unseen(change, self._main_file(change), self.project)) is not None:
+            return not_run(f"{command.name} was not run: {why}", command.name)
         languages = {language_of_file(file.path) for file in change.files}
         language = command.language if command.language in languages else next(iter(languages), None)
         changed: Mapping[Path, bytes] = change.below(self.project) if self.project is not None else {}
         return await run_command_check(command, "", language, self.project, sandbox, changed, self.executor.search)
 
-    def _main_file(self, change: Change) -> tuple[Path, Path] | None:
+    def _main_file(self, change: Change) -> Place | None:
         """The file under test: the target, else the first Python file, else the first file."""
         workspace = self.changes.workspace
         if workspace.target is not None:
@@ -88,13 +94,20 @@ class ChangeChecks:
         places = [file.place for file in change.files] or [source.place for source in workspace.sources.values()]
         return next((place for place in places if place[1].suffix == ".py"), next(iter(places), None))
 
-    def _text(self, change: Change, place: tuple[Path, Path]) -> str:
+    def _text(self, change: Change, place: Place) -> str:
         """The text of the file after the change."""
         changed = next((file.text_after for file in change.files if file.place == place), None)
         if changed is not None:
             return changed
         source = self.changes.workspace.source_at(place)
         return source.content.text if source is not None and source.content is not None else ""
+
+
+def _unseen(change: Change, main: Place | None, root: Path) -> str | None:
+    """Why a copy of a root does not hold the whole answer, with the remedy. None: it does."""
+    places = [file.place for file in change.files] or [place for place in (main,) if place is not None]
+    outside = next((folder / path for folder, path in places if not (folder / path).is_relative_to(root)), None)
+    return outside and unseen(outside, root)
 
 
 async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:

@@ -73,8 +73,9 @@ class Change:
         return "".join([*diffs, *map(diff_of_empty_file, empty)])
 
     def below(self, root: Path) -> Mapping[Path, bytes]:
-        """The new contents by path relative to a root."""
-        return {file.relative: file.after for file in self.files if file.root == root}
+        """The new contents of the files below a root, by path relative to it."""
+        places = ((file.root / file.relative, file.after) for file in self.files)
+        return {place.relative_to(root): after for place, after in places if place.is_relative_to(root)}
 
 
 @dataclass(frozen=True)
