@@ -11,6 +11,7 @@ _SAID = re.compile(
         (
             r"[^\s/:]+: (?:command )?not found$",  # shells
             r"\bCannot find (?:module|package) '[^./'][^']*'",  # Node.js, Bun, TypeScript
+            r"\bMissing package: \S+",  # Yarn's Plug'n'Play
             r"python[\d.]*: No module named \S+",
             r"\bcannot load such file -- [^./\s]\S*|\bCould not find \S+ in (?:locally|cached) .*",  # Ruby, Bundler
             r"\bFailed opening required '[^']*/vendor/autoload\.php'",  # PHP
@@ -28,7 +29,7 @@ _TOO_LITTLE_MEMORY = re.compile(
     r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
 )
 _FOLDERS_SHOWN = 8
-_PACKAGES = ("node_modules", ".venv", "venv", "vendor")
+_PACKAGES = ("node_modules", ".yarn/cache", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""
 
 

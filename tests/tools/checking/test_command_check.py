@@ -224,6 +224,7 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
         ("error: no matching package named `itoa` found", "a cache in your home folder"),
         ("require: cannot load such file -- rspec (LoadError)", "a cache in your home folder"),
         ("error: failed to read root of directory source: vendor", "vendor in `read_only`"),
+        ("Missing package: ms@npm:2.1.3", ".yarn/cache in `read_only`"),
         ("Fatal process OOM in Failed to reserve virtual memory for CodeRange", "raise `memory_mb`"),
         ("There is insufficient memory for the Java Runtime Environment to continue.", "raise `memory_mb`"),
     ],
@@ -232,8 +233,9 @@ async def test_what_other_languages_say_is_missing_names_what_to_do(
     sandbox: Sandbox, project: Path, said: str, remedy: str
 ):
     (project / "said").write_text(said)
-    if "vendor" in said:
-        (project / "vendor").mkdir()
+    for folder in ("vendor", ".yarn/cache"):
+        if folder in remedy:
+            (project / folder).mkdir(parents=True)
     check = replace(CHECK, command=("sh", "-c", "cat said; exit 1"))
 
     result = await run_command_check(check, "good", None, project, sandbox)
