@@ -34,7 +34,12 @@ _DECLINED = "The user declined, or the host declined for them: without a user at
 class Consent(BaseModel):
     """What the user answers."""
 
-    allow: bool = Field(description="Whether this call may spend that much.")
+    # Ticked at first, where accepting is an answer already (Claude Code 2.1); but an acceptance without it is invalid,
+    # as a host may accept an empty form by itself.
+    allow: bool = Field(
+        description="Whether this call may spend that much.",
+        json_schema_extra={"default": True},
+    )
 
 
 class NotAsked(Consent):

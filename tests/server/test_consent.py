@@ -31,9 +31,12 @@ class User:
     def __init__(self, answer: ElicitResult | ErrorData) -> None:
         self.answer = answer
         self.asked: list[str] = []
+        self.form: dict[str, Any] = {}
+        """The schema of the last question."""
 
     async def __call__(self, _: object, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         self.asked.append(params.message)
+        self.form = getattr(params, "requested_schema", {})
         return self.answer
 
 
@@ -53,6 +56,8 @@ async def test_the_user_is_asked_once_and_a_yes_allows_the_call(open_server: Ope
     assert user.asked == [
         "Your assistant wants Chargehand to spend up to $2 on one task. You asked to be consulted above $0.5. Allow it?"
     ]
+    assert user.form["properties"]["allow"]["default"] is True, "in a form, accepting alone would not be enough"
+    assert user.form["required"] == ["allow"]
     assert not result.is_error
     assert models == ["qwen3:30b-a3b"]
 
