@@ -121,6 +121,11 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
             f"{vendor.url} does not answer over https. Correct {vendor.address_variable}: it begins with http:// if "
             "the server has no certificate."
         )
+    if _among_causes(cause, _is_about_a_closed_connection) is not None:
+        return Unreachable(
+            f"{vendor.url} closed the connection without an answer. Ask again; a proxy that stands there may not wait "
+            f"long enough for {vendor.name}."
+        )
     if vendor.start_command:
         remedy = f"Start it with `{vendor.start_command}`, or set {vendor.address_variable} to where it listens."
     elif vendor.is_local:
@@ -140,6 +145,10 @@ def _among_causes(error: BaseException | None, matches: Callable[[BaseException]
 
 def _is_about_a_proxy(error: BaseException) -> bool:
     return type(error).__name__ == "ProxyError"  # httpx has one, and httpx2 has another
+
+
+def _is_about_a_closed_connection(error: BaseException) -> bool:
+    return type(error).__name__ in ("RemoteProtocolError", "ReadError")  # of httpx or httpx2
 
 
 def _answer_in(cause: BaseException | None) -> str | None:

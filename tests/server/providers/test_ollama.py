@@ -1,5 +1,7 @@
 """Behaviour specific to Ollama, tested with the real SDK against its strict peer."""
 
+import asyncio
+
 import anyio
 import pytest
 from starlette.applications import Starlette
@@ -289,6 +291,21 @@ async def test_a_server_that_is_not_ollama_is_unreachable_and_told_from_one_that
 
     assert not known.is_reachable
     assert known.why_not == f"{url} does not answer like Ollama ({why}). Correct OLLAMA_HOST, or what answers there."
+
+
+async def test_a_connection_that_a_proxy_closes_while_it_waits_is_not_an_ollama_that_is_not_running(catalogue):
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        provider = LOADERS["ollama"](VendorSettings(ollama_host=url))
+        profile = catalogue.profiles["qwen3-30b-a3b"]
+        known = (await provider.availability([profile]))[profile.id]
+        await provider.aclose()
+
+    assert known.why_not.startswith(f"{url} closed the connection without an answer.")
 
 
 async def test_local_requests_bypass_the_proxy_of_the_environment(local, make_request, observer, monkeypatch):
