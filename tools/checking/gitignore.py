@@ -4,6 +4,7 @@ Follows https://git-scm.com/docs/gitignore (seen 2026-11-24), including `.git/in
 `core.excludesFile`. A tracked file that matches a pattern counts as ignored.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,24 @@ class Ignoring:
 def ignoring_in(root: Path) -> Ignoring:
     """The rules for a folder that is a repository, is inside one, or neither."""
     repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
-    ignoring = Ignoring(((repository, _rules_in(repository / ".git" / "info" / "exclude")),))
+    ignoring = Ignoring(((repository, _rules_in(_git_folder(repository) / "info" / "exclude")),))
     between = [folder for folder in root.parents if folder == repository or repository in folder.parents]
     for folder in [*reversed(between), root]:
         ignoring = ignoring.below(folder)
     return ignoring
+
+
+def _git_folder(repository: Path) -> Path:
+    """The folder of the repository's settings, which a worktree shares; worktrees and submodules name theirs in a file.
+
+    https://git-scm.com/docs/gitrepository-layout (seen 2026-11-30).
+    """
+    folder = repository / ".git"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if folder.is_file():
+            folder = repository / folder.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+            folder = folder / (folder / "commondir").read_text(encoding="utf-8").strip()
+    return folder
 
 
 def _rules_in(file: Path) -> tuple[_Rule, ...]:

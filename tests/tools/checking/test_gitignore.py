@@ -69,6 +69,25 @@ def test_rules_above_the_root_apply_up_to_the_repository(tmp_path):
     assert not ignoring.ignores(root / "a.py", is_folder=False)
 
 
+@pytest.mark.parametrize("kind", ["worktree", "submodule"])
+def test_the_exclude_file_counts_where_git_keeps_it_elsewhere(tmp_path: Path, kind: str):
+    root, settings = tmp_path / "root", tmp_path / "settings"
+    if kind == "worktree":
+        author = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
+        subprocess.run(["git", "init", "-q", "--separate-git-dir", settings, tmp_path / "first"], check=True)
+        git = ["git", "-C", tmp_path / "first", *author]
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "start"], check=True)
+        subprocess.run([*git, "worktree", "add", "-q", root], check=True)
+    else:
+        subprocess.run(["git", "init", "-q", "--separate-git-dir", settings, root], check=True)
+    (settings / "info").mkdir(exist_ok=True)
+    (settings / "info" / "exclude").write_text("private\n")
+    for name in ("private", "a.py"):
+        (root / name).write_text("")
+
+    assert not_ignored(root) == not_ignored_by_git(root) == {"a.py"}
+
+
 def not_ignored(root: Path) -> set[str]:
     def walk(folder: Path, ignoring):
         for path in folder.iterdir():
