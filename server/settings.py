@@ -200,6 +200,11 @@ class CheckSettings(_Group):
     read_only: tuple[Path, ...] = ()
     """Files and folders outside of /usr that the command needs to see."""
 
+    @field_validator("language")
+    @classmethod
+    def _by_its_name(cls, language: str | None) -> str | None:
+        return language_named(language)
+
     @field_validator("answer_path")
     @classmethod
     def _inside(cls, path: str) -> str:
@@ -218,15 +223,7 @@ class CheckSettings(_Group):
         return found
 
     def named(self, name: str) -> CommandCheck:
-        return CommandCheck(
-            name=name,
-            command=self.command,
-            answer_path=self.answer_path,
-            timeout_s=self.timeout_s,
-            memory_mb=self.memory_mb,
-            language=language_named(self.language),
-            read_only=self.read_only,
-        )
+        return CommandCheck(name, **self.model_dump())
 
 
 class Settings(_Group):
