@@ -114,18 +114,21 @@ async def run_command_check(
             if change is None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             run = await _run(check, project, copy, sandbox)
-            to_do = remedy(None, check.name, project, copy)
-            if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
-                said = clip(run.output.strip(), 300, search)
-                why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
-                return not_run(f"{check.name} was not run: {why}", check.name)
+            note = None
+            if run.exit_code in _MAY_NOT_BE_THERE:
+                to_do = await anyio.to_thread.run_sync(remedy, None, check.name, project, copy)
+                if not await _is_there(check, copy, sandbox):
+                    said = clip(run.output.strip(), 300, search)
+                    why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
+                    return not_run(f"{check.name} was not run: {why}", check.name)
+                note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
             if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
-                said = clip(lack, 300, search)
-                why = f"it fails without the answer too, as the sandbox lacks something ({said})"
-                return not_run(f"{why}; {remedy(lack, check.name, project, copy)}", check.name)
+                to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
+                why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
+                return not_run(f"{why}; {to_do}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, to_do)
+    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, note)
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
@@ -165,7 +168,7 @@ async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
 
-def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, to_do: str) -> CheckResult:
+def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, note: str | None) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
     if run.killed_by is not None:
@@ -173,9 +176,7 @@ def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, to_
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
     failure = clip(why, FAILURE_CHARACTERS, search)
-    note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
-    is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
-    return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)
+    return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note)
 
 
 def _place(answer: str, copy: Path, answer_path: str) -> None:
