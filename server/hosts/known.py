@@ -1,7 +1,7 @@
 """The supported hosts: where each keeps its server entries, and in what format.
 
-Locations and formats follow their documentation (seen 2026-11-23). Claude Code 2.1.332 was tried (2026-11-30), the
-others were not.
+Locations and formats follow their documentation (seen 2026-11-23). Claude Code 2.1.332, Copilot CLI 1.0.102, Gemini CLI
+0.61.0 and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
 """
 
 import os
@@ -48,6 +48,8 @@ class Host:
 
 
 _APPLICATIONS = "~/Library/Application Support"
+_TEXT_ALONE = {"CHARGEHAND_RESULTS": "text"}
+"""For hosts that show their model the structure of a result."""
 
 HOSTS: Mapping[str, Host] = {
     host.name: host
@@ -68,10 +70,20 @@ HOSTS: Mapping[str, Host] = {
             {"linux": "~/.claude.json"},
             "mcpServers",
             form={"type": "stdio", "timeout": 600_000},
-            environment={"CHARGEHAND_RESULTS": "text"},
+            environment=_TEXT_ALONE,
             inherits=True,
         ),
+        Host(
+            "copilot",
+            "Copilot CLI",
+            {"linux": "~/.copilot/mcp-config.json"},
+            "mcpServers",
+            form={"type": "local", "tools": ["*"]},
+            environment=_TEXT_ALONE,
+        ),
         Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),
+        Host("gemini", "Gemini CLI", {"linux": "~/.gemini/settings.json"}, "mcpServers"),
+        Host("qwen", "Qwen Code", {"linux": "~/.qwen/settings.json"}, "mcpServers", environment=_TEXT_ALONE),
         Host(
             "vscode",
             "VS Code",
