@@ -189,8 +189,8 @@ class CheckSettings(_Group):
 
     command: tuple[str, ...] = Field(min_length=1)
     """Program and arguments; no shell reads them."""
-    answer_path: str
-    """Where the answer goes in the copy of the first root, relative to it."""
+    answer_path: str | None = None
+    """Where an answer without a target goes in the copy of the first root, relative to it. None: it is not checked."""
     timeout_s: float = Field(default=120.0, gt=0, le=3600)
     """Seconds that it may run."""
     memory_mb: int = Field(default=8192, ge=64)
@@ -207,7 +207,9 @@ class CheckSettings(_Group):
 
     @field_validator("answer_path")
     @classmethod
-    def _inside(cls, path: str) -> str:
+    def _inside(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
         parts = PurePath(path).parts
         if PurePath(path).is_absolute() or ".." in parts or not parts:
             raise ValueError("It must be a path inside the project, relative to its root")

@@ -272,7 +272,6 @@ def test_all_invalid_values_are_reported_at_once(home: Path):
         ("[sandbox]\npython = 'python3'", "sandbox.python: "),
         ("[sandbox.variables]\n'A=B' = 'x'", "sandbox.variables.A=B"),
         ("[checks.unit]\ncommand = []\nanswer_path = 'a.py'", "checks.unit.command: "),
-        ("[checks.unit]\ncommand = ['true']", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = '../a.py'", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = '/a.py'", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = 'a.py'\nread_only = ['/']", "checks.unit.read_only: "),

@@ -27,6 +27,9 @@ language = "sh"
 command = ["sh", "run.sh"]
 answer_path = "run.sh"
 
+[checks.placeless]
+command = ["python3", "check.py"]
+
 [checks.missing]
 command = ["no-such-tool"]
 answer_path = "src/double.py"
@@ -50,6 +53,18 @@ async def test_a_passing_command_verifies_the_answer_and_appears_in_the_receipt(
     assert receipt["status"] == "succeeded"
     assert receipt["verified_by"] == ["parse", "lint", "unit"]
     assert receipt["attempts"][0]["checks"][-1]["sandbox"].startswith("bubblewrap")
+
+
+async def test_a_command_without_answer_path_checks_only_changes_of_files(open_server: OpenServer, tmp_path: Path):
+    (tmp_path / "project" / "src").mkdir()
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        answer = await server.call("delegate_generation", task=RENAME, checks=["placeless"])
+        change = await server.call(
+            "delegate_generation", task=RENAME, checks=["placeless"], target="src/double.py", output="apply"
+        )
+
+    assert (answer["status"], change["status"]) == ("unverified", "succeeded")
+    assert any("Name a `target`, or set `answer_path` of [checks.placeless]" in note for note in answer["notes"])
 
 
 async def test_a_command_leaves_the_project_unchanged(open_server: OpenServer, tmp_path: Path):
@@ -142,7 +157,7 @@ async def test_an_unknown_check_is_refused_with_the_available_names(open_server:
     async with open_server(script) as server:
         text = await server.refusal("delegate_generation", task=RENAME, checks=["unit", name])
 
-    assert "is not a check in the user's config file. They are: missing, script, shell, unit;" in text
+    assert "is not a check in the user's config file. They are: missing, placeless, script, shell, unit;" in text
     assert script.asked == []
 
 

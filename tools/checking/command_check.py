@@ -51,8 +51,8 @@ class CommandCheck:
 
     name: str
     command: tuple[str, ...]
-    answer_path: str
-    """Path of the answer in the project, relative to its root."""
+    answer_path: str | None = None
+    """Path of an answer without a target in the project, relative to its root. None: such an answer is not checked."""
     timeout_s: float = 120.0
     memory_mb: int = 8192
     """Address space per process."""
@@ -109,9 +109,12 @@ async def run_command_check(
     if project is None:
         why = "no folder may be read. Set CHARGEHAND_ROOTS in your host's config."
         return not_run(f"{check.name} was not run: {why}", check.name)
+    if change is None and check.answer_path is None:
+        why = f"the answer has no file. Name a `target`, or set `answer_path` of [checks.{check.name}] in config.toml."
+        return not_run(f"{check.name} was not run: {why}", check.name)
     try:
         async with copied_project(project, change) as copy:
-            if change is None:
+            if change is None and check.answer_path is not None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             run = await _run(check, project, copy, sandbox)
             note = None
