@@ -427,7 +427,8 @@ async def test_a_task_is_found_after_the_index_was_deleted_while_in_use(ledger, 
 
     async with open_keeper() as keeper:
         await wait_for_phase(keeper, "ready")
-        shutil.rmtree(root)
+        # All at once: while it is deleted file by file, the index may still add one.
+        shutil.rmtree(shutil.move(root, root.with_name("deleted")), ignore_errors=True)
         await ledger.begin_task(task("late"))
         await embeddings.store(ledger, EMBEDDER, ["late"], unit_vectors[55:56])
 
