@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+_READ_LENGTH = 10_000
 _REASON_LENGTH = 160
 _QUOTE_LENGTH = 16
 """A substring of this length that occurs in both a reason and a prompt counts as a quotation."""
@@ -29,7 +30,8 @@ def sanitised(text: str, private: Sequence[str]) -> str:
 
     Of a page, the words without their tags.
     """
-    words = _TAG.sub(" ", text) if _PAGE.search(text) else text
+    head = text[:_READ_LENGTH]
+    words = _TAG.sub(" ", head) if _PAGE.search(head) else head
     line = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", words)).strip()[:_REASON_LENGTH]
     windows = [line[start : start + _QUOTE_LENGTH] for start in range(max(1, len(line) - _QUOTE_LENGTH + 1))]
     is_quotation = any(window and window in secret for secret in private for window in windows)

@@ -157,7 +157,7 @@ def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
 async def _lack_without_the_answer(check: CommandCheck, run: SandboxRun, project: Path, sandbox: Sandbox) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
     is the answer's."""
-    lacks = lacks_in(run.output) if run.exit_code != 0 else ()
+    lacks = await anyio.to_thread.run_sync(lacks_in, run.output) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:

@@ -14,8 +14,10 @@ import yaml
 from .reading import finding_at, line_at, not_checked, static_result
 from .result import CheckResult, Finding
 
-_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])')
+# What is never closed is taken whole and left to the parser: to look on from each character takes quadratic time.
+_STRING = r'"(?:[^"\\\n]|\\.)*(?:"|\\?)'
+_COMMENT = re.compile(rf"({_STRING}|/\*(?!.*?\*/).*)|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])")
 _TOO_DEEP = "nested too deeply to read"
 _YAML_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader is ten times as fast, but not every PyYAML is built with it."""

@@ -9,12 +9,12 @@ from ..some_names import some_names
 _SAID = re.compile(
     "|".join(
         (
-            r"[^\s/:]+: (?:command )?not found$",  # shells
-            r"\bCannot find (?:module|package) '[^./'][^']*'",  # Node.js, Bun, TypeScript
+            r"(?<![^\s/:])[^\s/:]+: (?:command )?not found$",  # shells; tried once per word, not per letter
+            r"\bCannot find (?:module|package) '[^./'][^'\n]*'",  # Node.js, Bun, TypeScript
             r"\bMissing package: \S+",  # Yarn's Plug'n'Play
             r"python[\d.]*: No module named \S+",
             r"\bcannot load such file -- [^./\s]\S*|\bCould not find \S+ in (?:locally|cached) .*",  # Ruby, Bundler
-            r"\bFailed opening required '[^']*/vendor/autoload\.php'",  # PHP
+            r"\bFailed opening required '[^'\n]*/vendor/autoload\.php'",  # PHP
             r"\bno matching package named `[^`]+` found|\bfailed to read root of directory source: .*",  # cargo
             r"\bcannot find module providing package \S+",  # Go
             r"\bthe artifact \S+ has not been downloaded from it before",  # Maven

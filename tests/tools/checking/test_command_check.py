@@ -244,6 +244,13 @@ async def test_what_other_languages_say_is_missing_names_what_to_do(
     assert remedy in (result.note or "")
 
 
+async def test_a_failure_that_prints_one_long_word_is_judged(sandbox: Sandbox, project: Path):
+    script = "head -c 500000 /dev/zero | tr '\\0' x; exit 1"  # would take hours if it were searched letter by letter
+    result = await run_command_check(replace(CHECK, command=("sh", "-c", script)), "good", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("failed", True)
+
+
 async def test_the_packages_of_a_workspaces_members_are_named_too(sandbox: Sandbox, project: Path):
     member = project / "packages" / "core" / "node_modules"
     for folder in (project / "node_modules" / "sum" / "node_modules", member):

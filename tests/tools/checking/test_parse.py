@@ -42,6 +42,11 @@ async def test_python_that_is_valid_in_any_supported_version_passes(code):
     assert (await check_parse(code, "python")).outcome == "passed"
 
 
+@pytest.mark.parametrize("endless", ["/* " * 100_000, '"' + '\\"' * 100_000], ids=["comments", "strings"])
+async def test_json_that_opens_much_and_closes_nothing_fails(endless: str):
+    assert (await check_parse(f'{{"a": 1, "b": {endless}', "jsonc")).outcome == "failed"
+
+
 async def test_an_undefined_name_is_only_a_warning():
     _, lint = await check_static("def f():\n    return helper()\n", "python")
 
