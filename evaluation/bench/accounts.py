@@ -179,7 +179,7 @@ def _unlike_the_vendors(ledger: _LedgerRows, peers: Vendors) -> Iterator[str]:
         asked[errand_of(exchange), by_wire_id[exchange.body["model"]]].append(exchange)
     for (number, model), exchanges in asked.items():
         attempts = booked[number, model]
-        if number is not None and len(exchanges) > len(attempts):
+        if len(exchanges) > len(attempts):
             yield f"errand {number}: {model} was asked {len(exchanges)} times, {len(attempts)} times by the books"
         counted = sum(seen.input_tokens for seen in exchanges), sum(seen.output_tokens for seen in exchanges)
         in_books = sum(row.input_tokens for row in attempts), sum(row.output_tokens for row in attempts)

@@ -117,11 +117,8 @@ class AnthropicPeer:
         if isinstance(answer, HttpFault):
             return answer
         fitted = fit(reply_of(answer), asked.max_tokens, thinks=_thinks(asked, model))
-        message = self._message(asked, fitted, count)
-        if fitted.stop == "refusal":
-            category = reply_of(answer).refusal_category
-            message["stop_details"] = {"type": "refusal", "category": category, "explanation": None}
-        return message, answer, count
+        category = reply_of(answer).refusal_category if fitted.stop == "refusal" else None
+        return self._message(asked, fitted, count, category), answer, count
 
     async def _count_tokens(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
@@ -183,7 +180,10 @@ class AnthropicPeer:
             return block.text
         return self._thinking.text_of(block, model) if isinstance(block, ThinkingBlock) else block.data
 
-    def _message(self, asked: MessagesRequest, fitted: Fitted, count: CacheCount) -> dict[str, Any]:
+    def _message(
+        self, asked: MessagesRequest, fitted: Fitted, count: CacheCount, refusal: str | None
+    ) -> dict[str, Any]:
+        """The complete message. refusal: its category. None: it is not refused."""
         content: list[dict[str, Any]] = []
         if fitted.thinking_tokens:
             shown = fitted.thinking if asked.thinking and asked.thinking.display == "summarized" else ""
@@ -199,7 +199,7 @@ class AnthropicPeer:
             "content": content,
             "stop_reason": _STOP_REASONS[fitted.stop],
             "stop_sequence": None,
-            "stop_details": None,
+            "stop_details": refusal and {"type": "refusal", "category": refusal, "explanation": None},
             "usage": {
                 "input_tokens": count.fresh_tokens,
                 "cache_creation_input_tokens": count.written_tokens,

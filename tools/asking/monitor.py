@@ -38,9 +38,9 @@ class RequestMonitor:
         return last is not None and (last.phase in ("thinking", "answering") or not last.usage.is_estimated)
 
     @property
-    def knows_thinking(self) -> bool:
-        """Whether the current reply's thinking was shown, or counted by its vendor."""
-        return self.last is not None and (self.last.has_final_counts or self.last.usage.thinking_tokens > 0)
+    def is_counted(self) -> bool:
+        """Whether the vendor has counted the whole of the current reply."""
+        return self.last is not None and self.last.has_final_counts
 
     @property
     def thought_s(self) -> float:

@@ -301,8 +301,10 @@ class Requester:
         if monitor.sent_at is None:
             return result
         usage = monitor.last.usage if monitor.last else Usage()
-        if request.thinking.on and request.profile.price is not None and not monitor.knows_thinking:
-            usage = add_unseen_thinking(usage, candidate, monitor.thought_s, at_most=request.max_output_tokens)
+        if not monitor.is_counted:
+            usage = replace(usage, is_estimated=True)
+            if request.thinking.on and request.profile.price is not None and usage.thinking_tokens == 0:
+                usage = add_unseen_thinking(usage, candidate, monitor.thought_s, at_most=request.max_output_tokens)
         return replace(result, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 

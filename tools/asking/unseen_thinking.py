@@ -15,7 +15,7 @@ _USUAL_TOKENS_PER_SECOND = 63.0
 
 
 def add_unseen_thinking(usage: Usage, candidate: Candidate, thought_s: float, *, at_most: int) -> Usage:
-    """The usage with the thinking that the model usually does in this time, marked as estimated.
+    """The usage with the thinking that the model usually does in this time.
 
     By the model's pace on this machine, else by its profile's speed. at_most: output tokens of the whole reply.
     """
@@ -23,4 +23,4 @@ def add_unseen_thinking(usage: Usage, candidate: Candidate, thought_s: float, *,
     measured = pace.thinking_tokens_per_second() if pace else None
     published = speed.typical_tokens_per_second if speed else _USUAL_TOKENS_PER_SECOND
     tokens = min(round(thought_s * (measured or published)), max(0, at_most - usage.output_tokens))
-    return replace(usage, output_tokens=usage.output_tokens + tokens, thinking_tokens=tokens, is_estimated=True)
+    return replace(usage, output_tokens=usage.output_tokens + tokens, thinking_tokens=tokens)

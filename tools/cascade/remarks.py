@@ -20,11 +20,12 @@ def remarks_on(attempt: Attempt) -> Iterator[str]:
     """Notes for the receipt, each beginning with the model's id."""
     answer, generation, model = attempt.answer, attempt.request.generation, attempt.candidate.profile.id
     request = attempt.request
-    if generation is None and request.thinking and 0 < request.cost_usd < request.reserved_usd:
+    is_uncounted = generation is None and request.usage.is_estimated
+    if is_uncounted and request.thinking and 0 < request.cost_usd < request.reserved_usd:
         yield (
-            f"{model}: its answer broke off before its vendor counted it, and thinking that was not shown is billed"
-            f" too. The books have {in_dollars(request.cost_usd)}, an estimate by its time; at most"
-            f" {in_dollars(request.reserved_usd)}."
+            f"{model}: its answer broke off before its vendor counted it. The books have"
+            f" {in_dollars(request.cost_usd)}: what arrived, and for thinking that was not shown an estimate by its"
+            f" time; at most {in_dollars(request.reserved_usd)}."
         )
     if generation is not None and generation.usage.is_estimated:
         cost = ", and their cost," if generation.usage.cost_usd is None else ""

@@ -183,7 +183,7 @@ class AnswerChecks:
                 root, relative = self.file.root, self.file.relative
                 place, copied = root / relative, tests.root or root
                 if not place.is_relative_to(copied):
-                    return not_run(f"the tests were not run: {unseen(place, copied)}")
+                    return not_run(f"the tests were not run: {why_unseen(place, copied)}")
                 written = {place.relative_to(copied): self.file.data}
                 given = [("", code)]
                 return await run_in_project(
@@ -211,7 +211,7 @@ class AnswerChecks:
         return await run_command_check(command, code, language, self.project, sandbox, search=self.executor.search)
 
 
-def unseen(file: Path, root: Path) -> str:
+def why_unseen(file: Path, root: Path) -> str:
     """Why what runs in a copy of a root says nothing of a file outside it, with the remedy."""
     return (
         f"{file} is not below {root}, a copy of which they would run in. Let one of CHARGEHAND_ROOTS hold both, and"

@@ -13,7 +13,7 @@ from ..editing.answer import Answer
 from ..editing.change import Change, FileWrite, PlannedChanges
 from ..editing.workspace import Place
 from ..errors import FileRefused
-from .answer_checks import TestsGiven, unseen
+from .answer_checks import TestsGiven, why_unseen
 from .executor import Executor
 from .languages import guess_language, language_of_file, language_to_check
 from .result import CheckResult
@@ -62,7 +62,7 @@ class ChangeChecks:
         if main is None:
             return not_run("nothing was tested: the answer changes no file that the tests could cover")
         root = tests.root or main[0]
-        if (why := _unseen(change, main, root)) is not None:
+        if (why := _why_unseen(change, main, root)) is not None:
             return not_run(f"the tests were not run: {why}")
         text, written = self._text(change, main), change.below(root)
         language = language_of_file(main[1].name) or guess_language(text)
@@ -79,7 +79,7 @@ class ChangeChecks:
         sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
-        if self.project is not None and (why := _unseen(change, self._main_file(change), self.project)) is not None:
+        if self.project is not None and (why := _why_unseen(change, self._main_file(change), self.project)) is not None:
             return not_run(f"{command.name} was not run: {why}", command.name)
         languages = {language_of_file(file.path) for file in change.files}
         language = command.language if command.language in languages else next(iter(languages), None)
@@ -103,11 +103,11 @@ class ChangeChecks:
         return source.content.text if source is not None and source.content is not None else ""
 
 
-def _unseen(change: Change, main: Place | None, root: Path) -> str | None:
+def _why_unseen(change: Change, main: Place | None, root: Path) -> str | None:
     """Why a copy of a root does not hold the whole answer, with the remedy. None: it does."""
     places = [file.place for file in change.files] or [place for place in (main,) if place is not None]
     outside = next((folder / path for folder, path in places if not (folder / path).is_relative_to(root)), None)
-    return outside and unseen(outside, root)
+    return outside and why_unseen(outside, root)
 
 
 async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:

@@ -208,6 +208,7 @@ def missing_variable(error: BaseException | None) -> str | None:
 
 
 def variable_asked_for(error: BaseException) -> str | None:
+    """The unset variable that one error is about, by where it was raised or by what a library says."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     name = None
     if frames and frames[-1].f_code is READ_VARIABLE:

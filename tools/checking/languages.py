@@ -102,7 +102,10 @@ def language_of_file(path: str) -> str | None:
 
 
 def language_to_check(path: str, text: str) -> str | None:
-    """The language to check a file as: by its name, its first line, or its unknown suffix. None: it has no suffix."""
+    """The language to check a file as: by its name, its first line, or else its suffix, which no parser reads.
+
+    None: it has no suffix.
+    """
     shebang = _SHEBANG.match(text)
     suffix = PurePath(path).suffix.lower().removeprefix(".")
     return language_of_file(path) or (_LANGUAGES[shebang[1]] if shebang else suffix or None)

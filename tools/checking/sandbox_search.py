@@ -18,8 +18,8 @@ from .interpreter import Interpreter, named_interpreter
 from .probe import escape
 from .sandbox import Sandbox, SandboxFailed
 from .sandbox_exec import SANDBOX_EXEC, SandboxExec
+from .sandbox_variables import WithVariables
 from .unsafe_local import UnsafeLocal
-from .variables import WithVariables
 
 _VERSION_TIMEOUT_S = 20.0
 
