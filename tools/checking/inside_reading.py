@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import _sitebuiltins
 import ast
+import importlib
 import os
 import re
 import textwrap
 import traceback
 import types
-import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `inside_tests.py`
@@ -254,38 +254,6 @@ ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
 """pytest's message for an async fixture (9.2, seen 2026-11-30)."""
 
 
-def collect_thread_failures() -> list[BaseException]:
-    """Start collecting assert failures of a test script in threads, which would end nothing but their thread.
-
-    Returns the list that they are appended to.
-    """
-    import threading
-
-    failed: list[BaseException] = []
-    print_traceback = threading.excepthook
-
-    def collect(ended: threading.ExceptHookArgs) -> None:
-        steps = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(ended.exc_traceback)]
-        if isinstance(ended.exc_value, AssertionError) and steps[-1:] == ["tests.py"]:
-            failed.append(ended.exc_value)
-        print_traceback(ended)
-
-    threading.excepthook = collect
-    return failed
-
-
-def is_thread_assert_failure(warning: warnings.WarningMessage) -> bool:
-    """Whether pytest warns of an assert in the tests that failed in a thread; other errors there may be intended."""
-    is_of_a_thread = warning.category.__name__ == "PytestUnhandledThreadExceptionWarning"
-    return is_of_a_thread and THREAD_ENDED_BY_AN_ASSERT.search(str(warning.message)) is not None
-
-
-THREAD_ENDED_BY_AN_ASSERT = re.compile(
-    r'File "[^"\n]*test[^"/\n]*\.py", line \d+, in [^\n]*\n(?:    [^\n]*\n)*AssertionError'
-)
-"""The end of a traceback whose last frame is in a test file (pytest 9.2, seen 2026-11-30)."""
-
-
 def first_line_of_code(tests: str) -> int:
     """The number of lines before the first statement that is neither docstring nor `from __future__`."""
     for position, node in enumerate(ast.parse(tests).body):
@@ -318,3 +286,28 @@ def silence_unittest() -> None:
 
 LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
 """Statements that can detect a wrong answer."""
+
+
+ENOUGH = 40_000
+"""Maximum characters of a reported failure, a third of them from its start. The checker outside keeps less of either
+end, and so sees where a secret at the cut begins; everything fits into a report."""
+
+
+def traceback_of(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error.with_traceback(without_our_frames(error.__traceback__))))
+
+
+def cut(failure: str) -> str:
+    return failure if len(failure) <= ENOUGH else f"{failure[: ENOUGH // 3]}\n[...]\n{failure[-ENOUGH * 2 // 3 :]}"
+
+
+def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType | None:
+    """The traceback from the first frame in the tests or the answer."""
+    ours = os.path.dirname(__file__)
+    while steps is not None:
+        file = steps.tb_frame.f_code.co_filename
+        is_importing = file == importlib.__file__ or file.startswith("<frozen importlib")
+        if os.path.dirname(file) != ours and not is_importing:
+            break
+        steps = steps.tb_next
+    return steps

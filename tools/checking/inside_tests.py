@@ -1,10 +1,10 @@
 """Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 
-Started as a file: `tests.py < JOB`, with `reading.py` and `vacuous_asserts.py` beside it. The job is JSON with
-`nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty), `paths` and
-`options` (project: the arguments for pytest); for an answer that is part of a project in the working folder, `module`
-(its import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to descriptor 3:
-the nonce, then JSON with `status`:
+Started as a file: `tests.py < JOB`, with `background.py`, `reading.py` and `vacuous_asserts.py` beside it. The job is
+JSON with `nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty),
+`paths` and `options` (project: the arguments for pytest); for an answer that is part of a project in the working
+folder, `module` (its import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
+descriptor 3: the nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
     broken_tests        the tests do not compile or need an unknown fixture, or pytest did not start
@@ -35,21 +35,18 @@ REPORT_FD = 3
 HERE = os.path.dirname(__file__)
 SITE = os.path.join(HERE, "site")
 SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: S108  # outside the project's copy
-ENOUGH = 40_000
-"""Maximum characters of a reported failure, a third of them from its start. The checker outside keeps less of either
-end, and so sees where a secret at the cut begins; everything fits into a report."""
 
 
 def load_sibling(name: str) -> types.ModuleType:
     """A file of the checker, loaded as a module outside `sys.modules`."""
     module = types.ModuleType(name)
-    path = os.path.join(HERE, f"{name}.py")
+    path = module.__file__ = os.path.join(HERE, f"{name}.py")
     with open(path, encoding="utf-8") as file:
         exec(compile(file.read(), path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  # our own
     return module
 
 
-reading, vacuous_asserts = load_sibling("reading"), load_sibling("vacuous_asserts")
+background, reading, vacuous_asserts = map(load_sibling, ("background", "reading", "vacuous_asserts"))
 
 
 def main() -> NoReturn:
@@ -110,12 +107,11 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
         module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
-        uses_threads = "thread" in job["tests"].lower()  # most do not, and importing `threading` takes time
-        in_threads: list[BaseException] = reading.collect_thread_failures() if uses_threads else []
+        in_background: list[BaseException] = background.collect_failures(job["tests"])
         module.__name__ = "__main__"  # skips the answer's main block, runs that of the tests
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
-        if in_threads:
-            return failed_script(in_threads[0])
+        if in_background:
+            return failed_script(in_background[0])
     except reading.AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
     except SystemExit as error:
@@ -158,27 +154,12 @@ def remember_lines(file: str, text: str) -> None:
 def failed_script(error: BaseException) -> dict[str, object]:
     if isinstance(error, SystemExit):
         return {"status": "failed", "failure": f"the code called exit({error.code!r}) before the tests had finished"}
-    theirs = error.with_traceback(without_our_frames(error.__traceback__))
     return {
         "status": "failed",
-        "failure": cut("".join(traceback.format_exception(theirs))),
+        "failure": reading.cut(reading.traceback_of(error)),
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "missing_variable": reading.missing_variable(error),
     }
-
-
-def cut(failure: str) -> str:
-    return failure if len(failure) <= ENOUGH else f"{failure[: ENOUGH // 3]}\n[...]\n{failure[-ENOUGH * 2 // 3 :]}"
-
-
-def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType | None:
-    """The traceback from the first frame in the tests or the answer."""
-    while steps is not None:
-        file = steps.tb_frame.f_code.co_filename
-        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
-            break
-        steps = steps.tb_next
-    return steps
 
 
 def run_module(job: dict[str, Any]) -> dict[str, object]:
@@ -256,7 +237,7 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     verdict: dict[str, object] = {
         "passed": counter.passed,
         "total": counter.collected,
-        "failure": counter.first_failure and cut(counter.first_failure),
+        "failure": counter.first_failure and reading.cut(counter.first_failure),
         "missing_module": counter.missing_module,
         "missing_variable": next(iter(counter.missing_variables), None),
     }
@@ -300,6 +281,8 @@ class ResultCounter:
         self.missing_module: str | None = None
         self.missing_variables: list[str | None] = []
         """The environment variable that each failure is due to, in order."""
+        self.in_tasks: list[BaseException] = []
+        """Failed asserts of tasks that nobody awaited, until the test that they belong to ends."""
 
     @property
     def passed(self) -> int:
@@ -312,6 +295,9 @@ class ResultCounter:
             self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
             self.missing_module = reading.missing_module(cause)
             self.missing_variables.append(reading.missing_variable(cause))
+
+    def pytest_sessionstart(self) -> None:
+        background.collect_from_tasks(self.in_tasks)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
@@ -328,7 +314,7 @@ class ResultCounter:
             str(warning_message.message)
         ):
             self.idle.add(nodeid)
-        if reading.is_thread_assert_failure(warning_message):
+        if background.is_thread_assert_failure(warning_message):
             self.results[nodeid] = "failed"
             self.note(nodeid, str(warning_message.message))
 
@@ -361,6 +347,10 @@ class ResultCounter:
                 self.note(report.nodeid, report.longreprtext)
         elif report.skipped or report.when == "call":
             self.results.setdefault(report.nodeid, report.outcome)
+        if report.when == "teardown" and self.in_tasks:
+            self.results[report.nodeid] = "failed"
+            self.note(report.nodeid, reading.traceback_of(self.in_tasks[0]))
+            self.in_tasks.clear()
 
     def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
         if isinstance(excinfo.value, SystemExit):

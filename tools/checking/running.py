@@ -32,6 +32,7 @@ _RUNNER = "/checker/tests.py"
 _CHECKER = {
     _RUNNER: "inside_tests.py",
     "/checker/reading.py": "inside_reading.py",
+    "/checker/background.py": "inside_background.py",
     "/checker/vacuous_asserts.py": "inside_vacuous_asserts.py",
 }
 _SITE = "/checker/site"

@@ -533,6 +533,28 @@ async def test_an_error_in_a_thread_of_the_answer_does_not_fail_it(sandbox: Sand
     assert (await run_tests(answer, tests, sandbox)).outcome == "passed"
 
 
+IN_A_TASK = """import asyncio
+async def test_add():
+    async def work():
+        assert add(1, 2) == 3
+    asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+"""
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [IN_A_TASK, f"{IN_A_TASK.replace('test_', 'check_')}asyncio.run(check_add())"],
+    ids=["module", "script"],
+)
+async def test_a_failing_assertion_in_a_task_that_nobody_awaits_fails_the_answer(sandbox: Sandbox, tests: str):
+    right, wrong = await run_tests(ADD, tests, sandbox), await run_tests(WRONG, tests, sandbox)
+
+    assert (right.outcome, wrong.outcome, bool(wrong.tests_passed)) == ("passed", "failed", False)
+    assert "AssertionError" in (wrong.first_failure or "")
+
+
 async def test_a_failing_sandbox_counts_as_not_run():
     class Broken:
         name = "broken"
