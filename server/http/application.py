@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
-from ..settings import HttpSettings
+from ..config_tables import HttpSettings
 from ..surface.server_state import OpenServices, ServerState
 from .binding import HEALTH, PATH, AccessRules, Binding
 from .limits import limited

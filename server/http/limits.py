@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.types import CallToolResult, TextContent
 
-from ..settings import HttpSettings
+from ..config_tables import HttpSettings
 from ..surface.callers import current_caller
 from ..surface.server_state import ServerState
 

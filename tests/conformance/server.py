@@ -42,11 +42,11 @@ from pydantic import BaseModel, Field
 
 from chargehand.server.app import Primitives, build_app
 from chargehand.server.cli import own_services
+from chargehand.server.config_tables import HttpSettings
 from chargehand.server.http.application import served_over_http
 from chargehand.server.http.binding import AccessRules, Binding
 from chargehand.server.http.limits import limited
 from chargehand.server.http.serving import listen, serve_until_signal
-from chargehand.server.settings import HttpSettings
 from chargehand.server.surface.prompts import prompts
 from chargehand.server.surface.toolbox import tools
 

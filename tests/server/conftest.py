@@ -17,10 +17,10 @@ from chargehand.evaluation.peers.reply import Answer
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.server.app import build_app
 from chargehand.server.cli import own_services
+from chargehand.server.config_tables import HttpSettings
 from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import AccessRules, Binding
 from chargehand.server.http.serving import listen, serving
-from chargehand.server.settings import HttpSettings
 
 
 @pytest.fixture(scope="session", autouse=True)

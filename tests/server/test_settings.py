@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.server.config_tables import PrivacySettings, UsageSettings
 from chargehand.server.settings import (
     BadSetting,
-    PrivacySettings,
     Settings,
-    UsageSettings,
     facts_of_fields,
     load_settings,
     variable_of,
