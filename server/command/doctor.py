@@ -23,7 +23,7 @@ from ...tools.checking.sandbox_search import SandboxSearch
 from ...tools.provider import Availability
 from ...tools.services import Services
 from ..hosts.examining import examine_host
-from ..hosts.known import Host
+from ..hosts.host import Host
 from ..settings import load_settings
 from ..wiring import INDEX_FOLDER, chroma_server, open_services
 from .reports import USER_FIXABLE, print_error, print_json

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..data_folder import VARIABLE, data_folder
-from ..hosts.known import HOSTS, Host
+from ..hosts.host import KEYS, Host
+from ..hosts.known import HOSTS
 from .help_text import sentence
 
 _CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREBRAS_BASE_URL")
@@ -26,7 +27,8 @@ def add_host_commands(commands: Any) -> None:
     install.add_argument(
         "--with-keys",
         action="store_true",
-        help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead",
+        help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead, and"
+        " Claude Code, Codex and opencode pass on those of the shell that starts them",
     )
     text = "remove this server from a host's configuration, with the keys that were written there"
     uninstall = commands.add_parser("uninstall", help=text, description=sentence(text))
@@ -81,9 +83,9 @@ def _uninstall(chosen: argparse.Namespace) -> int:
 def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     """The variables for the entry. Raises BadArgument."""
     from ...tools.errors import BadArgument
-    from ..hosts.installing import KEYS, input_reference, installed_entry
+    from ..hosts.installing import input_reference, installed_entry
 
-    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
+    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get(host.fields.environment)
     present = cast(dict[str, Any], env) if isinstance(env, dict) else {}
     given = {name: value for name, value in host.environment.items() if name not in present}
     if chosen.roots:

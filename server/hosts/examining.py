@@ -17,8 +17,8 @@ import anyio
 from ...tools.guarding.home import home_folder
 from ..http.binding import HEALTH
 from ..providers.locality import is_local_url
+from .host import Host
 from .installing import address_in, installed_entry
-from .known import Host
 
 DIAGNOSIS_TIMEOUT_S = 60.0
 
@@ -35,7 +35,7 @@ _SESSION_NAMES = (
     "APPDATA",
     "LOCALAPPDATA",
 )
-_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{(?:env|file):[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,12 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
             text = f'"url" in {file} is not an address such as http://127.0.0.1:8765/mcp'
             return HostExamination((HostFinding("url", is_ok=False, text=text),), None)
         return HostExamination((HostFinding("entry", is_ok=True, text=str(file)), await _health(address)), None)
-    given: object = entry.get("env") or {}
-    arguments: object = entry.get("args") or []
-    if not isinstance(given, dict):
-        text = f'"env" in {file} is not an object of names and values'
-        return HostExamination((HostFinding("env", is_ok=False, text=text),), None)
-    if not isinstance(arguments, list):
-        text = f'"args" in {file} is not a list'
-        return HostExamination((HostFinding("args", is_ok=False, text=text),), None)
-    declared = {str(name): str(value) for name, value in cast(dict[str, Any], given).items()}
+    try:
+        command_line, declared = host.command_in(entry), host.environment_in(entry)
+    except TypeError as error:
+        return HostExamination((HostFinding("entry", is_ok=False, text=f"{file}: {error}"),), None)
     fixed = {name: value for name, value in declared.items() if not _PLACEHOLDER.search(value)}
+    forwarded = host.forwarded_in(entry)
     findings = [
         HostFinding("entry", is_ok=True, text=str(file)),
         HostFinding("env", is_ok=True, text=", ".join(declared) or "sets nothing"),
@@ -85,12 +81,14 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
         findings.append(
             HostFinding("filled in", is_ok=True, text=f"{', '.join(later)}: by {host.title}, not visible from here")
         )
-    environment = {**(os.environ if host.inherits else _minimal_environment()), **fixed}
-    command = _command(entry, environment)
+    if forwarded:
+        names = ", ".join(forwarded)
+        findings.append(HostFinding("passed on", is_ok=True, text=f"{names}: from the shell that starts {host.title}"))
+    environment = {**(os.environ if host.inherits else _minimal_environment(forwarded)), **fixed}
+    command = _command(command_line, environment)
     findings.append(command)
     if not command.is_ok:
         return HostExamination(tuple(findings), None)
-    command_line = [str(entry["command"]), *map(str, cast(list[Any], arguments))]
     asked = await _diagnose(command_line, environment)
     if isinstance(asked, str):
         findings.append(HostFinding("start", is_ok=False, text=asked))
@@ -98,15 +96,15 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
     return HostExamination(tuple(findings), asked)
 
 
-def _minimal_environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _SESSION_NAMES if name in os.environ}
+def _minimal_environment(forwarded: Sequence[str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in (*_SESSION_NAMES, *forwarded) if name in os.environ}
     return {**kept, "PATH": _MINIMAL_PATH.get(sys.platform, "/usr/local/bin:/usr/bin:/bin")}
 
 
-def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> HostFinding:
-    command = str(entry.get("command") or "")
-    if not command:
+def _command(command_line: Sequence[str], environment: Mapping[str, str]) -> HostFinding:
+    if not command_line:
         return HostFinding("command", is_ok=False, text='the entry has neither a "command" nor a "url"')
+    command = command_line[0]
     found = shutil.which(command, path=environment.get("PATH", ""))
     if found is None:
         return HostFinding(

@@ -11,12 +11,11 @@ from typing import Any, cast
 
 from ...profiles.durable_files import refuse_special_file, replace_file
 from ...tools.errors import CallerError
-from .jsonc import DuplicateMember, NotJson, parse, with_element, with_member, without_element, without_member
-from .known import SERVER, Host
+from .host import KEYS, SERVER, Host
+from .jsonc import DuplicateMember, with_element, without_element
+from .malformed import Malformed
 
 BACKUP = ".before-chargehand"
-
-KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
 
 
 class ConfigRefused(CallerError):
@@ -45,26 +44,25 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
 
     environment: set in the entry's `env`; other variables already there are kept. Raises ConfigRefused.
     """
-    program, *arguments = command
+    with_member = host.format.editor.with_member
+    env = host.fields.environment
 
     def edit(text: str) -> str:
-        at = [host.key, SERVER]
-        if (address := address_in(_value(text, at))) is not None:
+        before = _entry(host, text)
+        if (address := address_in(before)) is not None:
             raise ConfigRefused(
                 f"{file}: its entry for chargehand connects to {address}. Run `chargehand uninstall {host.name}` first"
                 f" if {host.title} is to start a server itself; nothing was changed."
             )
-        for name, value in host.form.items():
-            if _value(text, [*at, name]) is None:
-                text = with_member(text, [*at, name], value)
-        text = with_member(text, [*at, "command"], program)
-        text = with_member(text, [*at, "args"], list(arguments))
-        if _value(text, [*at, "env"]) is None:
-            text = with_member(text, [*at, "env"], {})
+        added = {name: value for name, value in host.form.items() if _member(before, name) is None}
+        if _member(before, env) is None:
+            added[env] = {}
+        for name, value in {**host.starting(command), **added}.items():
+            text = with_member(text, [*host.entry, name], value)
         for name, value in environment.items():
-            text = with_member(text, [*at, "env", name], value)
+            text = with_member(text, [*host.entry, env, name], value)
         if host.prompts_for_keys:
-            text = _with_inputs(text, environment)
+            text = _with_inputs(host, text, environment)
         return text
 
     return _change(host, file, edit, installs=True)
@@ -79,9 +77,9 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
     """The entry as the host reads it (any JSON, hence Any). None: there is none. Raises ConfigRefused."""
     try:
         text = _read(file, host) or ""
-        entry: object = _value(text if text.strip() else "{}", [host.key, SERVER])
-    except NotJson as error:
-        raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there.") from error
+        entry = _entry(host, text if text.strip() else host.format.empty)
+    except Malformed as error:
+        raise ConfigRefused(f"{file}: it is not valid {host.format.name}: {error}. Correct it there.") from error
     if entry is not None and not isinstance(entry, dict):
         raise ConfigRefused(
             f"{file}: {host.key}.{SERVER} is not an object. Remove it, and run `chargehand install {host.name}`."
@@ -92,7 +90,7 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
 def address_in(entry: object) -> str | None:
     """The URL of an entry, without user and query, which may contain keys. None: the entry starts a process."""
     fields = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
-    if "url" not in fields and fields.get("type") in (None, "stdio"):
+    if "url" not in fields and fields.get("type") in (None, "stdio", "local"):
         return None
     try:
         address = urllib.parse.urlsplit(str(fields.get("url", "")))
@@ -111,9 +109,9 @@ def _input_id(key: str) -> str:
 
 
 def _without_entry(text: str, host: Host) -> str:
-    text = without_member(text, [host.key, SERVER])
+    text = host.format.editor.without_member(text, host.entry)
     if host.prompts_for_keys:
-        asked: object = _value(text, ["inputs"])
+        asked: object = _member(host.format.editor.content(text), "inputs")
         inputs = cast(list[Any], asked) if isinstance(asked, list) else []
         for index in reversed(range(len(inputs))):
             if _id_of(inputs[index]) in [_input_id(key) for key in KEYS]:
@@ -121,8 +119,8 @@ def _without_entry(text: str, host: Host) -> str:
     return text
 
 
-def _with_inputs(text: str, environment: Mapping[str, str]) -> str:
-    asked: object = _value(text, ["inputs"])
+def _with_inputs(host: Host, text: str, environment: Mapping[str, str]) -> str:
+    asked: object = _member(host.format.editor.content(text), "inputs")
     known = [_id_of(question) for question in cast(list[Any], asked)] if isinstance(asked, list) else []
     for key in KEYS:
         if environment.get(key) == input_reference(key) and _input_id(key) not in known:
@@ -132,15 +130,30 @@ def _with_inputs(text: str, environment: Mapping[str, str]) -> str:
 
 
 def _id_of(question: object) -> object:
-    return cast(dict[str, Any], question).get("id") if isinstance(question, dict) else None
+    return _member(question, "id")
 
 
-def _value(text: str, path: Sequence[str]) -> Any:
-    """The value at a path. None: missing. Raises NotJson."""
-    value = parse(text).value
-    for step in path:
-        value = cast(dict[str, Any], value).get(step) if isinstance(value, dict) else None
-    return value
+def _entry(host: Host, text: str) -> object:
+    """The entry in a text. None: there is none. Raises Malformed."""
+    return _member(_member(host.format.editor.content(text), host.key), SERVER)
+
+
+def _member(value: object, name: str) -> object:
+    return cast(dict[str, object], value).get(name) if isinstance(value, dict) else None
+
+
+def _others(host: Host, text: str) -> object:
+    """Everything that is not Chargehand's to change. Raises Malformed."""
+    content: object = host.format.editor.content(text)
+    if not isinstance(content, dict):
+        return content
+    rest = {**cast(dict[str, object], content)}
+    servers: object = rest.pop(host.key, None) or {}
+    if host.prompts_for_keys:
+        rest.pop("inputs", None)
+    if not isinstance(servers, dict):
+        return rest, servers
+    return rest, {name: one for name, one in cast(dict[str, object], servers).items() if name != SERVER}
 
 
 def _read(file: Path, host: Host) -> str | None:
@@ -164,23 +177,26 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
     before = _read(file, host)
     if before is None and not installs:
         return ConfigChange(file, is_changed=False, backup=None)
-    text = before if before and before.strip() else "{}\n"
+    text = before if before and before.strip() else host.format.empty
     try:
-        parse(text)
-    except NotJson as error:
-        raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there; nothing was changed.") from error
+        others = _others(host, text)
+    except Malformed as error:
+        raise ConfigRefused(
+            f"{file}: it is not valid {host.format.name}: {error}. Correct it there; nothing was changed."
+        ) from error
     try:
         after = edit(text)
-        parse(after)
+        if _others(host, after) != others:
+            raise Malformed("other settings would change")
     except DuplicateMember as error:
         raise ConfigRefused(f"{file}, {error}. Leave only one there; nothing was changed.") from error
-    except NotJson as error:
+    except Malformed as error:
         raise ConfigRefused(
-            f"{file}: Chargehand cannot change it without breaking it ({error}). Change it by hand, as README.md shows;"
-            " nothing was changed."
+            f"{file}: Chargehand cannot change it without breaking it ({error}). Change it by hand, as README.md and"
+            " docs/hosts.md show; nothing was changed."
         ) from error
     except TypeError as error:
-        raise ConfigRefused(f"{file}: {error}, so nothing can be added to it. Nothing was changed.") from error
+        raise ConfigRefused(f"{file}: {error}, so it cannot be changed from here. Nothing was changed.") from error
     if after == before:
         return ConfigChange(file, is_changed=False, backup=None)
     try:
@@ -201,8 +217,8 @@ def _backed_up(host: Host, file: Path, before: str, *, installs: bool) -> Path |
     if kept is None and not installs:
         return None
     clean = _without_entry(before, host).encode("utf-8")
-    if kept is not None and _value(before, [host.key, SERVER]) is not None:
-        with contextlib.suppress(NotJson, UnicodeDecodeError):  # the backup is damaged, or not ours
+    if kept is not None and _entry(host, before) is not None:
+        with contextlib.suppress(Malformed, TypeError, UnicodeDecodeError):  # the backup is damaged, or not ours
             clean = _without_entry(kept.decode("utf-8"), host).encode("utf-8")
     if clean != kept:
         replace_file(backup, clean)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from .malformed import Malformed
+
 # Values are JSON of any shape, hence Any in this module.
 
 _DEEPEST = 100
@@ -18,7 +20,7 @@ _TRAILING_COMMENT = re.compile(r"[ \t]*(?://[^\r\n]*|/\*(?:(?!\*/)[^\r\n])*\*/(?
 """A comment between a value and the end of its line."""
 
 
-class NotJson(ValueError):
+class NotJson(Malformed):
     """The text is not JSON, comments and trailing commas allowed. The message names line and column."""
 
 
@@ -64,6 +66,11 @@ def parse(text: str) -> Node:
     if reader.at < len(text):
         raise reader.error("there is text after the end")
     return node
+
+
+def content(text: str) -> Any:
+    """The root value in Python's types. Raises NotJson."""
+    return parse(text).value
 
 
 def with_member(text: str, path: Sequence[str], value: Any) -> str:

@@ -1,55 +1,19 @@
 """The supported hosts: where each keeps its server entries, and in what format.
 
-Locations and formats follow their documentation (seen 2026-11-23). Claude Code 2.1.332, Copilot CLI 1.0.102, Gemini CLI
-0.61.0 and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
+Locations and formats follow their documentation (seen 2026-11-30). Claude Code 2.1.332, Codex 0.171.0, Copilot CLI
+1.0.102, Gemini CLI 0.61.0, opencode 1.18.33 and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
 """
 
-import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from ...tools.errors import BadArgument
-
-SERVER = "chargehand"
-
-
-@dataclass(frozen=True)
-class Host:
-    name: str
-    """Its name on the command line."""
-    title: str
-    places: Mapping[str, str]
-    """The user's configuration file by `sys.platform`; "linux" is the default. ~ and %APPDATA% are expanded."""
-    key: str
-    """The member that contains the servers."""
-    form: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Fields of an entry besides command, args and env."""
-    workspace: str | None = None
-    """The placeholder that the host replaces with the open project's folder. None: it has none."""
-    prompts_for_keys: bool = False
-    """Whether it can prompt for secrets and store them itself."""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Variables that a new entry sets."""
-    inherits: bool = False
-    """Whether a server inherits the environment of the shell that started the host."""
-
-    def file(self) -> Path:
-        """The user's file on this system. Raises BadArgument for a user without a home folder."""
-        place = self.places.get(sys.platform, self.places["linux"])
-        roaming = os.environ.get("APPDATA") or "~/AppData/Roaming"
-        try:
-            return Path(place.replace("%APPDATA%", roaming)).expanduser()
-        except RuntimeError as error:
-            raise BadArgument(
-                f"{self.name}: this user has no home folder to look for its file in. Name the file with --config."
-            ) from error
-
+from .formats import TOML
+from .host import KEYS, Fields, Host
 
 _APPLICATIONS = "~/Library/Application Support"
 _TEXT_ALONE = {"CHARGEHAND_RESULTS": "text"}
 """For hosts that show their model the structure of a result."""
+_TOOL_TIMEOUT_S = 660
+"""A minute more than the longest `wait_s`."""
 
 HOSTS: Mapping[str, Host] = {
     host.name: host
@@ -69,9 +33,19 @@ HOSTS: Mapping[str, Host] = {
             "Claude Code",
             {"linux": "~/.claude.json"},
             "mcpServers",
-            form={"type": "stdio", "timeout": 600_000},
+            form={"type": "stdio", "timeout": _TOOL_TIMEOUT_S * 1_000},
             environment=_TEXT_ALONE,
             inherits=True,
+        ),
+        Host(
+            "codex",
+            "Codex",
+            {"linux": "%CODEX_HOME%/config.toml"},
+            "mcp_servers",
+            format=TOML,
+            fields=Fields(forwarded="env_vars"),
+            form={"env_vars": [*KEYS], "tool_timeout_sec": _TOOL_TIMEOUT_S},
+            environment=_TEXT_ALONE,
         ),
         Host(
             "copilot",
@@ -83,6 +57,16 @@ HOSTS: Mapping[str, Host] = {
         ),
         Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),
         Host("gemini", "Gemini CLI", {"linux": "~/.gemini/settings.json"}, "mcpServers"),
+        Host(
+            "opencode",
+            "opencode",
+            {"linux": "%XDG_CONFIG_HOME%/opencode/opencode.jsonc"},
+            "mcp",
+            fields=Fields(arguments=None, environment="environment"),
+            form={"type": "local", "timeout": _TOOL_TIMEOUT_S * 1_000},
+            other_names=("opencode.json", "config.json"),
+            inherits=True,
+        ),
         Host("qwen", "Qwen Code", {"linux": "~/.qwen/settings.json"}, "mcpServers", environment=_TEXT_ALONE),
         Host(
             "vscode",

@@ -10,6 +10,8 @@ from mcp import Client
 
 from chargehand.server.app import build_app
 from chargehand.server.cli import main, own_services
+from chargehand.server.hosts.installing import install
+from chargehand.server.hosts.known import HOSTS
 from chargehand.server.settings import facts_of_fields
 from chargehand.tools.cascade.receipt import Status
 
@@ -55,6 +57,19 @@ def test_the_readmes_json_for_hosts_is_valid_and_complete():
         assert PurePosixPath(server["command"]).is_absolute()
         assert PurePosixPath(server["command"]).name == "chargehand"
         assert {"CHARGEHAND_ROOTS", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY"} <= set(server["env"])
+
+
+def test_the_readme_names_every_host_and_the_entries_on_the_page_of_hosts_are_what_install_writes(tmp_path: Path):
+    line = re.search(r"^chargehand install .*# or (.*)$", README, re.MULTILINE)
+    page = (CHECKOUT / "docs/hosts.md").read_text(encoding="utf-8")
+    shown = dict(zip(("codex", "opencode"), re.findall(r"```(?:toml|json)\n(.*?)```", page, re.DOTALL), strict=True))
+
+    assert line
+    assert {"claude-code", *line[1].split(", ")} == set(HOSTS)
+    for name, text in shown.items():
+        host = HOSTS[name]
+        install(host, tmp_path / name, ["/home/you/.local/bin/chargehand"], host.environment)
+        assert host.format.editor.content(text) == host.format.editor.content((tmp_path / name).read_text())
 
 
 def test_the_readme_explains_every_status_of_a_delegation():

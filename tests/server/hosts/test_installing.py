@@ -13,6 +13,7 @@ from chargehand.server.hosts.installing import BACKUP, own_command
 from chargehand.server.hosts.jsonc import parse
 from chargehand.server.hosts.known import HOSTS
 
+HOST = pytest.mark.parametrize("host", HOSTS)
 FOREIGN_CONFIG = """\
 {
   // mine
@@ -22,6 +23,24 @@ FOREIGN_CONFIG = """\
   "theme": "dark"
 }
 """
+FOREIGN_TOML = """\
+# mine
+model = "gpt-6.1"  # the good one
+notify = [
+  ["[mcp_servers.chargehand]"],
+]
+
+[mcp_servers.other]
+command = "/bin/other"
+env = { KEY = "theirs" }
+
+# for work
+[profiles.work]
+instructions = '''
+[mcp_servers]
+'''
+"""
+FOREIGN = {"JSON": FOREIGN_CONFIG, "TOML": FOREIGN_TOML}
 KEY = "sk-ant-canary-0123456789"
 
 
@@ -34,24 +53,30 @@ def run(*arguments: str | Path) -> int:
     return main([str(argument) for argument in arguments])
 
 
+def content(file: Path, host: str) -> dict[str, Any]:
+    return HOSTS[host].format.editor.content(file.read_text())
+
+
 def entry(file: Path, host: str) -> dict[str, Any]:
-    return parse(file.read_text()).value[HOSTS[host].key]["chargehand"]
+    return content(file, host)[HOSTS[host].key]["chargehand"]
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@HOST
 def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_path: Path, host: str):
     assert run("install", host, "--config", file, "--roots", tmp_path, "--env", "OLLAMA_HOST=http://box:1") == 0
 
     installed = entry(file, host)
-    assert (installed["command"], *installed["args"]) == own_command()
-    assert os.access(installed["command"], os.X_OK)
-    assert Path(installed["command"]).is_absolute()
-    assert Path(installed["command"]).name == "chargehand"
-    assert installed["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
-    assert installed["env"]["OLLAMA_HOST"] == "http://box:1"
-    assert installed["env"].items() >= HOSTS[host].environment.items()
+    command, environment = HOSTS[host].command_in(installed), HOSTS[host].environment_in(installed)
+    assert tuple(command) == own_command()
+    assert os.access(command[0], os.X_OK)
+    assert Path(command[0]).is_absolute()
+    assert Path(command[0]).name == "chargehand"
+    assert environment["CHARGEHAND_ROOTS"] == str(tmp_path)
+    assert environment["OLLAMA_HOST"] == "http://box:1"
+    assert environment.items() >= HOSTS[host].environment.items()
     assert {name: installed[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
-    assert json.loads(file.read_text()), "a file that we make is strict JSON"
+    if HOSTS[host].format.name == "JSON":
+        assert json.loads(file.read_text()), "a file that we make is strict JSON"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -60,7 +85,9 @@ def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_pat
     [
         ("claude-desktop", ".config/Claude/claude_desktop_config.json"),
         ("claude-code", ".claude.json"),
+        ("codex", ".codex/config.toml"),
         ("cursor", ".cursor/mcp.json"),
+        ("opencode", ".config/opencode/opencode.jsonc"),
         ("vscode", ".config/Code/User/mcp.json"),
         ("zed", ".config/zed/settings.json"),
     ],
@@ -75,9 +102,23 @@ def test_without_config_the_hosts_own_file_is_changed(
 
     assert run("install", host) == 0
 
-    assert entry(file, host)["env"]
+    assert HOSTS[host].environment_in(entry(file, host))
     assert run("uninstall", host) == 0
     assert "chargehand" not in file.read_text()
+
+
+def test_the_folder_and_the_name_that_the_user_chose_for_a_hosts_file_are_respected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "opencode").mkdir()
+    (tmp_path / "opencode/opencode.json").write_text("{}")
+
+    assert [run("install", host) for host in ("codex", "opencode")] == [0, 0]
+
+    assert entry(tmp_path / "config.toml", "codex")
+    assert entry(tmp_path / "opencode/opencode.json", "opencode")
 
 
 def test_a_path_with_letters_beyond_ascii_is_written_readably(file: Path, tmp_path: Path):
@@ -106,27 +147,43 @@ def test_a_list_of_inputs_that_is_not_an_array_is_left_unchanged(
     assert run("install", "vscode", "--config", file) == 1
 
     assert file.read_text() == written
-    assert f"{file}: inputs is not an array, so nothing can be added to it" in capsys.readouterr().err
+    assert f"{file}: inputs is not an array, so it cannot be changed from here" in capsys.readouterr().err
 
 
-def test_install_and_uninstall_keep_foreign_content_and_make_a_backup(file: Path):
-    file.write_text(FOREIGN_CONFIG)
+@HOST
+def test_install_and_uninstall_keep_foreign_content_and_make_a_backup(file: Path, host: str):
+    foreign = FOREIGN[HOSTS[host].format.name].replace("mcpServers", HOSTS[host].key)
+    file.write_text(foreign)
     file.chmod(0o640)
 
-    run("install", "cursor", "--config", file)
+    run("install", host, "--config", file)
 
     after = file.read_text()
-    assert [line for line in FOREIGN_CONFIG.splitlines() if line.rstrip(",") not in after] == []
-    assert file.with_name(file.name + BACKUP).read_text() == FOREIGN_CONFIG
+    assert [line for line in foreign.splitlines() if line.rstrip(",") not in after] == []
+    assert file.with_name(file.name + BACKUP).read_text() == foreign
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    run("uninstall", "cursor", "--config", file)
-    assert parse(file.read_text()).value == parse(FOREIGN_CONFIG).value
-    assert "// mine" in file.read_text()
+    run("uninstall", host, "--config", file)
+    removed = content(file, host)
+    if HOSTS[host].prompts_for_keys:
+        assert removed.pop("inputs") == []
+    assert removed == HOSTS[host].format.editor.content(foreign)
+    assert ("// mine" if HOSTS[host].format.name == "JSON" else foreign) in file.read_text()
 
 
-def test_installing_again_changes_nothing_and_keeps_additions_to_the_entry(
-    file: Path, capsys: pytest.CaptureFixture[str]
-):
+@HOST
+def test_installing_again_changes_nothing(file: Path, host: str, capsys: pytest.CaptureFixture[str]):
+    file.write_text(FOREIGN[HOSTS[host].format.name])
+    run("install", host, "--config", file)
+    before = file.read_text()
+    capsys.readouterr()
+
+    assert run("install", host, "--config", file) == 0
+
+    assert file.read_text() == before
+    assert "nothing to change" in capsys.readouterr().out
+
+
+def test_installing_again_keeps_additions_to_the_entry(file: Path):
     run("install", "claude-code", "--config", file)
     written = json.loads(file.read_text())
     edited_entry = written["mcpServers"]["chargehand"]
@@ -138,7 +195,27 @@ def test_installing_again_changes_nothing_and_keeps_additions_to_the_entry(
     assert run("install", "claude-code", "--config", file) == 0
 
     assert file.read_text() == before
-    assert "nothing to change" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('mcp_servers = { chargehand = { command = "x" } }', "mcp_servers is written inline, in braces"),
+        ('[mcp_servers]\nchargehand = { command = "x" }', "mcp_servers.chargehand is written inline, in braces"),
+        ("mcp_servers = []", "mcp_servers is not a table"),
+        ("[mcp_servers", "it is not valid TOML"),
+    ],
+)
+def test_a_toml_file_that_cannot_be_changed_is_left_unchanged(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], written: str, why: str
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    file.write_text(written)
+
+    assert run("install", "codex", "--config", file) == 1
+
+    assert file.read_text() == written
+    assert why in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_valid_json_is_left_unchanged(file: Path, capsys: pytest.CaptureFixture[str]):
@@ -421,8 +498,8 @@ def test_doctor_reports_that_no_server_answers_at_the_url_of_an_entry(file: Path
 @pytest.mark.parametrize(
     ("broken", "finding"),
     [
-        ({"command": "x", "env": ["A=1"]}, '"env" in {file} is not an object of names and values'),
-        ({"command": "x", "args": "serve"}, '"args" in {file} is not a list'),
+        ({"command": "x", "env": ["A=1"]}, '{file}: "env" is not an object of names and values'),
+        ({"command": "x", "args": "serve"}, '{file}: "args" is not a list'),
         ({"args": []}, 'the entry has neither a "command" nor a "url"'),
     ],
 )
