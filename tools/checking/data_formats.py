@@ -1,6 +1,7 @@
-"""Checks JSON, YAML and TOML with exact parsers.
+"""Checks JSON, YAML, TOML and XML with exact parsers.
 
-JSON by RFC 8259, TOML 1.0 by Python's own parser, YAML 1.1 by PyYAML (seen 2026-11-24).
+JSON by RFC 8259, TOML 1.0 by Python's own parser, YAML 1.1 by PyYAML (seen 2026-11-24), XML 1.0 with namespaces by
+expat.
 """
 
 import json
@@ -8,6 +9,8 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from xml.parsers import expat
 
 import yaml
 
@@ -19,6 +22,11 @@ _STRING = r'"(?:[^"\\\n]|\\.)*(?:"|\\?)'
 _COMMENT = re.compile(rf"({_STRING}|/\*(?!.*?\*/).*)|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])")
 _TOO_DEEP = "nested too deeply to read"
+_TEMPLATE = re.compile(r"\{%|\{\{-|-\}\}|^\s*\{\{", re.MULTILINE)
+"""What Jinja, Django, Helm and Go write into data files, and no value of one of them is likely to contain."""
+_WHOLE_XML = re.compile(r"<\?xml\b|<!DOCTYPE\b|\bxmlns\b")
+_WRONG_IN_WHOLE_XML = {expat.errors.codes[error] for error in ("junk after document element", "unbound prefix")}
+"""Errors that only the elements around an excerpt could mend."""
 _YAML_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader is ten times as fast, but not every PyYAML is built with it."""
 
@@ -73,13 +81,45 @@ def check_yaml(code: str) -> CheckResult:
     return static_result("parse", findings, began)
 
 
-EXACT: Mapping[str, Callable[[str], CheckResult]] = {
+def check_xml(code: str) -> CheckResult:
+    """Whether it is well-formed. Nothing outside of it is read, and no entity of its own is expanded."""
+    began = time.monotonic()
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+    parser.EntityDeclHandler = _refuse_entity
+    try:
+        parser.Parse(code.encode(), True)
+    except _DeclaresEntities:
+        return not_checked("it declares entities, which can expand without end")
+    except expat.ExpatError as error:
+        message = expat.errors.messages[error.code]
+        if error.code not in _WRONG_IN_WHOLE_XML or _WHOLE_XML.search(code):
+            return static_result("parse", [finding_at(error.lineno, "error", message, "xml", code)], began)
+        finding = finding_at(error.lineno, "warning", message, "xml", code)
+        note = f"not certain: {message} at line {error.lineno}; right only in an excerpt"
+        return replace(CheckResult("parse", "not_run", note=note), findings=(finding,))
+    return static_result("parse", [], began)
+
+
+_PARSERS: Mapping[str, Callable[[str], CheckResult]] = {
     "json": check_json,
     "jsonc": check_jsonc,
     "toml": check_toml,
+    "xml": check_xml,
     "yaml": check_yaml,
 }
-"""Parsers by language."""
+EXACT = frozenset(_PARSERS)
+"""The languages that are parsed here."""
+
+
+def check_exactly(code: str, language: str) -> CheckResult:
+    """`parse` by the language's parser. `not_run` for a template that is none before it is filled in.
+
+    language: one of EXACT.
+    """
+    result = _PARSERS[language](code)
+    if result.outcome == "failed" and _TEMPLATE.search(code):
+        return not_checked(f"it is a template, and no {language} before that is filled in")
+    return result
 
 
 def _blank(comment: re.Match[str]) -> str:
@@ -123,3 +163,11 @@ def _first(word: str, code: str) -> int:
         if match[1]:
             return match.start()
     return 0
+
+
+class _DeclaresEntities(Exception):
+    """A document type with entities."""
+
+
+def _refuse_entity(*_declared: object) -> None:
+    raise _DeclaresEntities

@@ -31,7 +31,7 @@ _TAGS = {
     "swift": ("swift",),
     "toml": ("toml",),
     "typescript": ("typescript", "ts", "tsx", "mts", "cts"),
-    "xml": ("xml", "svg"),
+    "xml": ("xml", "svg", "csproj", "plist", "pom", "rss", "wsdl", "xaml", "xhtml", "xlf", "xsd", "xsl", "xslt"),
     "yaml": ("yaml", "yml"),
 }
 """Language name to its fence tags and file suffixes."""

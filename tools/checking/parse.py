@@ -1,7 +1,7 @@
 """Static checks: whether the code parses, and whether a linter finds errors.
 
 Python is parsed by ruff, never by the running interpreter, which knows a single Python version and can be crashed by
-crafted code. JSON, YAML and TOML are parsed by exact parsers, other languages by tree-sitter grammars. Languages
+crafted code. JSON, YAML, TOML and XML are parsed by exact parsers, other languages by tree-sitter grammars. Languages
 without a parser are `not_run`, never valid.
 """
 
@@ -15,7 +15,7 @@ import anyio.to_thread
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruff import find_ruff_bin  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
 
-from .data_formats import EXACT
+from .data_formats import EXACT, check_exactly
 from .grammar import GRAMMARS, check_grammar
 from .languages import language_of
 from .reading import finding_at, line_at, not_checked, static_result
@@ -93,7 +93,7 @@ async def check_static(code: str, language: str | None) -> tuple[CheckResult, ..
     if name is None:
         return (UNKNOWN,)
     if name in EXACT:
-        return (await anyio.to_thread.run_sync(EXACT[name], code),)
+        return (await anyio.to_thread.run_sync(check_exactly, code, name),)
     if name in GRAMMARS:
         return (await anyio.to_thread.run_sync(check_grammar, code, name),)
     return (not_checked(f"no parser for {name}"),)

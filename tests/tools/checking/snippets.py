@@ -115,6 +115,10 @@ VALID: dict[str, list[str]] = {
         'title = \'x\'\n[a.b]\nn = 1_000\nd = 2024-01-01T00:00:00Z\nxs = [\n  1,\n  2,\n]\n[[c]]\nt = { x = 1, y.z = """a\nb""" }\n',
         "# nothing\n",
     ],
+    "xml": [
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://a.test/a.dtd">\n<plist><key>\u00e9</key><string>&amp;&#233;&nbsp;</string></plist>\n',
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><use xlink:href="#a"/><![CDATA[a < b]]></svg>\n',
+    ],
     "jsonc": ['{\n  // strict\n  "a": ["/*", 1,], /* b */\n}\n', '{"a": "http://b", "c": ",]"}'],
 }
 
@@ -187,5 +191,15 @@ INVALID: dict[str, list[str]] = {
         "---\n- &a 1\n---\n- *a\n",
     ],
     "toml": ["a = \n", "a = 1\na = 2\n", "[a\n", "a = 'open\n", "x = 01\n", "[a]\n[a]\n"],
+    "xml": [
+        "<project>\n  <name>a</name\n</project>\n",
+        "<a><b></a></b>\n",
+        "<a b='1' b='2'/>\n",
+        "<a>b & c</a>\n",
+        "",
+        "<a>&nbsp;</a>\n",
+        '<svg xmlns="http://www.w3.org/2000/svg"><use xlink:href="#a"/></svg>\n',
+        '<?xml version="1.0"?>\n<a/>\n<b/>\n',
+    ],
     "jsonc": ['{"a": 1,,}', '{"a": [1, // b\n', "{a: 1}", '{"a": 1} /*'],
 }

@@ -9,7 +9,7 @@ from chargehand.tools.checking.parse import check_parse
 
 pytestmark = pytest.mark.anyio
 
-CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml", "jsonc"]
+CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml", "jsonc", "xml"]
 """Languages whose grammar rejects no valid program, by the data in grammar.py."""
 
 
@@ -102,6 +102,31 @@ async def test_a_missing_token_is_reported_with_its_line():
 async def test_an_undefined_yaml_alias_fails_and_a_defined_one_passes():
     assert (await check_parse("a: &x 1\nb: *x\n", "yaml")).outcome == "passed"
     assert (await check_parse("a: *x\n", "yaml")).findings[0].message == "undefined alias x"
+
+
+@pytest.mark.parametrize("excerpt", ["<a/>\n<b/>\n", '<View android:id="@+id/a"/>\n'])
+async def test_an_excerpt_of_xml_is_only_suspected(excerpt: str):
+    result = await check_parse(excerpt, "xml")
+
+    assert (result.outcome, [finding.severity for finding in result.findings]) == ("not_run", ["warning"])
+
+
+async def test_xml_whose_entities_could_expand_without_end_is_not_checked():
+    bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
+
+    assert (await check_parse(bomb, "xml")).outcome == "not_run"
+
+
+@pytest.mark.parametrize(
+    ("language", "template"),
+    [
+        ("yaml", "{{- if .Values.ingress.enabled }}\nkind: Ingress\n{{- end }}\n"),
+        ("yaml", "{% for host in hosts %}\n- name: {{ host }}\n{% endfor %}\n"),
+        ("xml", "{% load i18n %}<urlset>\n{% if a < b %}<url/>{% endif %}</urlset>\n"),
+    ],
+)
+async def test_a_template_of_a_data_file_is_not_checked(language: str, template: str):
+    assert (await check_parse(template, language)).outcome == "not_run"
 
 
 @pytest.mark.parametrize("language", ["javascript", "rust", "yaml", "toml"])
