@@ -2,7 +2,8 @@
 
 Sources of the habits, seen 2026-11-25: vLLM's OpenAI-compatible server pages and `protocol.py`, the
 README of llama.cpp's `tools/server` (and that server itself), LM Studio's REST and reasoning pages,
-https://openrouter.ai/docs/api/reference/errors-and-debugging and .../streaming, and OpenAI's API reference.
+https://openrouter.ai/docs/api/reference/errors-and-debugging and .../streaming, and OpenAI's API reference;
+`srt/entrypoints/openai` of sglang 0.5.23, seen 2026-11-30.
 """
 
 import json
@@ -30,7 +31,7 @@ from chargehand.evaluation.peers.reply import (
 )
 from chargehand.evaluation.peers.streaming import PieceStream, whole
 
-Habit = Literal["vllm", "llama_cpp", "lm_studio", "openrouter", "openai"]
+Habit = Literal["vllm", "sglang", "llama_cpp", "lm_studio", "openrouter", "openai"]
 
 _FINISH_REASONS = {"end": "stop", "length": "length", "refusal": "content_filter"}
 _KINDS = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 500: "InternalServerError"}
@@ -196,6 +197,7 @@ class OpenAICompatiblePeer:
     def _listed(self, model: OpenModel) -> dict[str, Any]:
         stated: dict[Habit, dict[str, Any]] = {
             "vllm": {"owned_by": "vllm", "max_model_len": model.context_tokens},
+            "sglang": {"owned_by": "sglang", "root": model.id, "max_model_len": model.context_tokens},
             "llama_cpp": {"owned_by": "llamacpp", "meta": {"n_ctx": model.context_tokens, "n_ctx_train": 262_144}},
             "openrouter": {"context_length": model.context_tokens, "pricing": {"prompt": "0.0000001"}},
         }
@@ -213,6 +215,9 @@ class OpenAICompatiblePeer:
                 return {"error": {"code": fault.status, "message": fault.message, "metadata": {}}}
             case "openai":
                 return {"error": {"message": fault.message, "type": kind, "param": None, "code": None}}
+            case "sglang":
+                body = {"object": "error", "message": fault.message, "type": kind, "param": None, "code": fault.status}
+                return {"error": body} if isinstance(fault, ErrorInside) else body
             case _:
                 return {"error": {"message": fault.message, "type": kind, "param": None, "code": fault.status}}
 
@@ -226,7 +231,10 @@ class OpenAICompatiblePeer:
         window = model.context_tokens
         match self._habit:
             case "llama_cpp":
-                message = "the request exceeds the available context size, try increasing it"
+                message = (
+                    f"request ({prompt_tokens} tokens) exceeds the available context size ({window} tokens), "
+                    "try increasing it"
+                )
                 kind = "exceed_context_size_error"
                 error = {
                     "code": 400,
@@ -238,6 +246,10 @@ class OpenAICompatiblePeer:
                 return whole(exchange, {"error": error}, 400)
             case "lm_studio":
                 text = "The number of tokens to keep from the initial prompt is greater than the context length."
+            case "sglang":
+                text = (
+                    f"The input ({prompt_tokens} tokens) is longer than the model's context length ({window} tokens)."
+                )
             case "openai":
                 text = f"This model's maximum context length is {window} tokens."
                 fault = HttpFault(400, kind="invalid_request_error", message=text)
@@ -268,7 +280,7 @@ class OpenAICompatiblePeer:
         thinking, text = fitted.thinking, fitted.text
         if self._habit == "lm_studio" and thinking:
             thinking, text = "", f"<think>\n{thinking}</think>\n\n{text}"
-        field = "reasoning_content" if self._habit == "llama_cpp" else "reasoning"
+        field = "reasoning_content" if self._habit in ("llama_cpp", "sglang") else "reasoning"
         for piece in pieces(thinking):
             yield _choice({field: piece})
         for piece in pieces(text):

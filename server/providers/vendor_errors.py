@@ -29,12 +29,12 @@ from .vendor import Vendor
 
 Translation = Callable[[Exception], ProviderError]
 
-# Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, llama.cpp,
-# LM Studio and LiteLLM.
+# Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, SGLang 0.5.23,
+# llama.cpp, LM Studio (its bug tracker, seen 2026-11-30) and LiteLLM.
 _TOO_LONG = re.compile(
-    r"prompt is too long|exceeds? (the )?(available )?context|context.?(length|size).?exceeded"
-    r"|longer than the context|exceed_context_size|reduce the length|maximum context length"
-    r"|(greater than|reached) (the )?context length",
+    r"(prompt|input) is too long|exceeds? (the )?(model's )?(available )?context|exceed_context_size|reduce the length"
+    r"|context.?(length|size).?(has been )?exceeded|longer than the (model's )?(context|maximum model length)"
+    r"|maximum context length|(greater than|reached) (the )?context length|context the overflows",
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(
@@ -82,12 +82,10 @@ def typed_error(
     if status == 429 and "queue_exceeded" in error_response.kind:
         # Cerebras's code for its own overload, as opposed to a limit of the account.
         return _overloaded(case)
-    if status in _EXPLAINED_BY_TEXT:
-        for pattern, make in _BY_TEXT:
-            if pattern.search(f"{error_response.kind} {error_response.text}"):
-                return make(case)
-    if status >= 500 and _NO_CAPACITY.search(f"{error_response.kind} {error_response.text}"):
-        return _overloaded(case)
+    by_text = _BY_TEXT if status in _EXPLAINED_BY_TEXT else _FAILURES_BY_TEXT if status >= 500 else ()
+    for pattern, make in by_text:
+        if pattern.search(f"{error_response.kind} {error_response.text}"):
+            return make(case)
     if make := _BY_STATUS.get(status):
         return make(case)
     if status < 400:
@@ -363,6 +361,8 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (_BAD_KEY, _authentication),
     (_NO_MODEL, _unknown),
 )
+# llama.cpp notices some prompts that are too long only while it evaluates them, and LM Studio in its stream.
+_FAILURES_BY_TEXT: tuple[tuple[re.Pattern[str], _Maker], ...] = ((_TOO_LONG, _too_long), (_NO_CAPACITY, _overloaded))
 
 _BY_STATUS: dict[int, _Maker] = {
     401: _authentication,

@@ -33,7 +33,7 @@ from chargehand.tools.provider import (
 pytestmark = pytest.mark.anyio
 
 REPLY = Reply("print('hello')", thinking="A greeting will do.")
-HABITS = ("vllm", "llama_cpp", "lm_studio", "openrouter", "openai")
+HABITS = ("vllm", "sglang", "llama_cpp", "lm_studio", "openrouter", "openai")
 every_habit = pytest.mark.parametrize("habit", HABITS)
 PRICE = {
     "input_usd_per_million_tokens": 1.0,
@@ -195,6 +195,25 @@ async def test_a_prompt_beyond_the_window_is_recognized_in_each_servers_error(
     small = [OpenModel("org/own-qwen", context_tokens=8)]
 
     async with compatible(lambda _: REPLY, small, habit=habit) as (_, provider):
+        with pytest.raises(ContextTooLong):
+            await provider.generate(make_request("own-qwen", profile=make_profile(thinking=None)), observer)
+
+
+@pytest.mark.parametrize(
+    ("habit", "fault"),
+    [
+        ("llama_cpp", HttpFault(500, message="Context size has been exceeded.")),
+        ("llama_cpp", ErrorInside(REPLY, message="Context size has been exceeded.")),
+        (
+            "lm_studio",
+            ErrorInside(REPLY, after=0, message="Trying to keep the first 9 tokens when context the overflows."),
+        ),
+    ],
+)
+async def test_a_window_that_is_found_full_while_the_model_works_is_recognized(
+    compatible, make_request, make_profile, observer, habit, fault
+):
+    async with compatible(lambda _: fault, habit=habit) as (_, provider):
         with pytest.raises(ContextTooLong):
             await provider.generate(make_request("own-qwen", profile=make_profile(thinking=None)), observer)
 
