@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
 _STOPS: dict[str, Stop] = {"length": "length", "content_filter": "refused"}
+_BROKEN_OFF = (None, "error", "abort")
+"""`error`: OpenRouter. `abort`: vLLM (`v1/engine/__init__.py`) and sglang 0.5.23, when the server ends the request."""
 _PLACEHOLDER_KEY = "none"
 """Sent to a server that needs no key, because the SDK requires one."""
 _ALLOWED_HEADERS = frozenset(
@@ -139,7 +141,7 @@ class OpenAICompatibleProvider:
                 async for piece in stream:
                     answer.take(Chunk.model_validate(piece))
             answer.end()
-            if answer.finish_reason is None or answer.finish_reason == "error":
+            if answer.finish_reason in _BROKEN_OFF:
                 raise broken_stream(account.vendor)
         return reply.finish(
             ReplyEnding(

@@ -300,6 +300,7 @@ async def generate_from(handler, make_request, make_profile, address, observer):
         "data: [1, 2]\n\n",
         'data: {"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": -4}}\n\n',
         'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": "error"}]}\n\ndata: [DONE]\n\n',
+        'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": "abort"}]}\n\ndata: [DONE]\n\n',
         'data: {"choices": [{"delta": {"content": "x"}}]}\n\n',
         '{"choices": [{"message": {"content": "not a stream"}}]}',
     ],
