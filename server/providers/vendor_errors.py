@@ -290,11 +290,13 @@ def _authentication(case: _Case) -> ProviderError:
 
 
 def _forbidden(case: _Case) -> ProviderError:
+    """Ollama's cloud also forbids models that need a subscription, and OpenRouter what a guardrail blocked."""
     if case.vendor.key_variable is None:
-        return _authentication(case)
+        what = f"{case.vendor.place} does not let you use {case.model}{case.cause}"
+        return AuthenticationFailed(f"{what}. Use another model.") if case.reason else _authentication(case)
     return AuthenticationFailed(
-        f"{case.vendor.place} does not let this account use {case.model}. Check the account in the vendor's console, "
-        f'or set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
+        f"{case.vendor.place} does not let this account use {case.model}{case.cause}. Check the account in the "
+        f'vendor console, or set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
     )
 
 

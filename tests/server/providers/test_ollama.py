@@ -14,6 +14,7 @@ from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.egress import Gate
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (
+    AuthenticationFailed,
     ContextTooLong,
     InvalidRequest,
     NotLocal,
@@ -262,6 +263,17 @@ async def test_a_full_queue_is_overloaded_and_a_bad_request_keeps_its_reason(loc
             await provider.generate(make_request("qwen3-30b-a3b"), observer)
         with pytest.raises(InvalidRequest, match="bad format"):
             await provider.generate(make_request("qwen3-30b-a3b"), observer)
+
+
+async def test_a_cloud_model_that_the_account_may_not_use_is_refused_with_the_reason(local, make_request, observer):
+    reason = "this model requires a subscription, upgrade for access: https://ollama.com/upgrade"
+
+    async with local(lambda _: HttpFault(403, message=reason)) as (_, provider):
+        with pytest.raises(AuthenticationFailed) as caught:
+            await provider.generate(make_request("qwen3-14b"), observer)
+
+    assert f"does not let you use qwen3:14b (403: {reason})" in str(caught.value)
+    assert "ollama signin" not in str(caught.value)
 
 
 async def test_ollamas_message_for_a_prompt_that_is_too_long_is_recognized(local, make_request, observer):

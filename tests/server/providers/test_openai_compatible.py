@@ -268,6 +268,16 @@ async def test_an_error_within_a_stream_raises_the_matching_error(
     assert type(caught.value) is expected
 
 
+async def test_a_request_that_a_vendor_forbids_is_refused_with_its_reason(
+    compatible, make_request, make_profile, observer
+):
+    fault = HttpFault(403, message="Request blocked by a guardrail.")
+
+    async with compatible(lambda _: fault, habit="openrouter", keys={"ROUTER_KEY": "sk-right"}) as (_, provider):
+        with pytest.raises(AuthenticationFailed, match=r"\(403: Request blocked by a guardrail\.\)"):
+            await provider.generate(make_request("own-qwen", profile=make_profile(api_key_env="ROUTER_KEY")), observer)
+
+
 async def test_a_filtered_answer_is_refused(compatible, make_request, observer):
     async with compatible(lambda _: Reply("I", stop="refusal")) as (_, provider):
         with pytest.raises(Refused):
