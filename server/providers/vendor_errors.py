@@ -82,6 +82,9 @@ def typed_error(
     if status == 429 and "queue_exceeded" in error_response.kind:
         # Cerebras's code for its own overload, as opposed to a limit of the account.
         return _overloaded(case)
+    if status == 402 and error_response.retry_after_s is not None:
+        # OpenRouter's word for credit that requests under way hold (its limits page, seen 2026-11-30).
+        return _rate_limited(case)
     by_text = _BY_TEXT if status in _EXPLAINED_BY_TEXT else _FAILURES_BY_TEXT if status >= 500 else ()
     for pattern, make in by_text:
         if pattern.search(f"{error_response.kind} {error_response.text}"):

@@ -278,6 +278,14 @@ async def test_a_request_that_a_vendor_forbids_is_refused_with_its_reason(
             await provider.generate(make_request("own-qwen", profile=make_profile(api_key_env="ROUTER_KEY")), observer)
 
 
+async def test_credit_that_other_requests_hold_is_waited_for(compatible, make_request, observer):
+    busy = HttpFault(402, message="Retry after in-flight requests settle.", headers={"retry-after": "3"})
+
+    async with compatible(lambda _: busy, habit="openrouter") as (_, provider):
+        with pytest.raises(RateLimited, match=r"Retry after in-flight requests settle\. Wait 3 s"):
+            await provider.generate(make_request("own-qwen"), observer)
+
+
 async def test_a_filtered_answer_is_refused(compatible, make_request, observer):
     async with compatible(lambda _: Reply("I", stop="refusal")) as (_, provider):
         with pytest.raises(Refused):
