@@ -1,5 +1,6 @@
 """What the body of an error says, and how much of it may be shown."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -15,14 +16,22 @@ _TAG = re.compile(r"<title>.*?</title>|<[^<>]{0,500}>", re.IGNORECASE | re.DOTAL
 def text_in(body: object) -> str:
     """The message in a decoded body, in the forms that vendors and gateways use. Empty: none.
 
-    Seen: `error.message` (vendors), `message` (Portkey), `detail` (FastAPI), and plain text or a page (proxies).
+    Seen: `error.message` (vendors), `message` (Portkey), `detail` (FastAPI), plain text or a page (proxies), and one of
+    these as JSON in a text (what Ollama passes on from llama-server: `llm/llama_server.go` at 0.34, seen 2026-11-30).
     """
     if isinstance(body, str):
-        return body
+        return _text_in_json(body) or body
     if not isinstance(body, Mapping):
         return ""
     fields = cast(Mapping[str, object], body)
     return next((text for name in ("error", "message", "detail") if (text := text_in(fields.get(name)))), "")
+
+
+def _text_in_json(text: str) -> str:
+    try:
+        return text_in(json.loads(text)) if text.lstrip().startswith("{") else ""
+    except (ValueError, RecursionError):
+        return ""
 
 
 def sanitised(text: str, private: Sequence[str]) -> str:

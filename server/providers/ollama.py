@@ -27,7 +27,7 @@ from ...tools.provider import (
 )
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, client_options, not_local, on_behalf_of
-from .error_text import sanitised
+from .error_text import sanitised, text_in
 from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_window import Window, choose_window, was_truncated
@@ -252,7 +252,7 @@ def translations(
         response_error = cast("ollama.ResponseError", error)
         # The SDK reports -1 for an error line inside a stream.
         status = response_error.status_code if response_error.status_code > 0 else 500
-        error_response = ErrorResponse(status=status, text=str(response_error.error), began=began())
+        error_response = ErrorResponse(status=status, text=text_in(str(response_error.error)), began=began())
         return typed_error(error_response, vendor, request)
 
     return {

@@ -22,6 +22,7 @@ from chargehand.tools.provider import (
     Thinking,
     Turn,
     UnknownModelId,
+    VendorFailed,
 )
 
 pytestmark = pytest.mark.anyio
@@ -274,6 +275,14 @@ async def test_a_cloud_model_that_the_account_may_not_use_is_refused_with_the_re
 
     assert f"does not let you use qwen3:14b (403: {reason})" in str(caught.value)
     assert "ollama signin" not in str(caught.value)
+
+
+async def test_an_error_that_ollama_passes_on_as_json_is_shown_by_its_message(local, make_request, observer):
+    passed_on = '{"error":{"code":500,"message":"Failed to parse the template","type":"server_error"}}'
+
+    async with local(lambda _: HttpFault(500, message=passed_on)) as (_, provider):
+        with pytest.raises(VendorFailed, match=r"\(500: Failed to parse the template\)"):
+            await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
 
 async def test_ollamas_message_for_a_prompt_that_is_too_long_is_recognized(local, make_request, observer):
