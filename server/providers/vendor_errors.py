@@ -45,7 +45,8 @@ _NO_CREDIT = re.compile(
 _BAD_KEY = re.compile(
     r"no_db_connection|(invalid|incorrect).{0,4}api.?key|api.?key.{0,4}(not valid|invalid)", re.IGNORECASE
 )
-_NO_MODEL = re.compile(r"invalid model name|model_not_found", re.IGNORECASE)
+# LM Studio and the router of llama.cpp (`tools/server/server-models.cpp`, seen 2026-11-30) say that none is loaded.
+_NO_MODEL = re.compile(r"invalid model name|model_not_found|no models loaded|model is not loaded", re.IGNORECASE)
 # Gateways send 500 with the vendor's own code for it in the text.
 _NO_CAPACITY = re.compile(r"overloaded", re.IGNORECASE)
 # Anthropic's error codes for an account without permission, which it sends with status 400.
@@ -177,8 +178,8 @@ def broken_stream(vendor: Vendor) -> BrokenStream:
     return BrokenStream(f"The answer of {vendor.place} broke off before it was complete. Ask again, or another model.")
 
 
-def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
-    """The model is not installed or no longer offered; the message names the remedy or a substitute."""
+def unknown_model(vendor: Vendor, request: GenerationRequest, cause: str = "") -> UnknownModelId:
+    """The model is not installed, not loaded or no longer offered; the message names the remedy or a substitute."""
     profile = request.profile
     if profile.setup_command:
         return UnknownModelId(f"{profile.api_model} is not installed in {vendor.name}. Run: {profile.setup_command}")
@@ -187,7 +188,7 @@ def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
         f" It was retired on {lifecycle.retires_on}." if lifecycle.status == "retired" and lifecycle.retires_on else ""
     )
     instead = lifecycle.successor or "another model"
-    return UnknownModelId(f"{vendor.place} does not know the model {profile.api_model}.{gone} Use {instead} instead.")
+    return UnknownModelId(f"{vendor.place} has no model {profile.api_model}{cause}.{gone} Use {instead} instead.")
 
 
 def context_too_long(request: GenerationRequest) -> ContextTooLong:
@@ -316,7 +317,7 @@ def _unknown(case: _Case) -> ProviderError:
         return _wrong_server(case)
     text, model = f"{case.response.kind} {case.response.text}".lower(), case.request.profile.api_model.lower()
     is_about_model = not case.response.text or "model" in text or model in text
-    return unknown_model(case.vendor, case.request) if is_about_model else _wrong_server(case)
+    return unknown_model(case.vendor, case.request, case.cause) if is_about_model else _wrong_server(case)
 
 
 def _too_long(case: _Case) -> ProviderError:

@@ -1,5 +1,7 @@
 """Behaviour specific to OpenAI-compatible servers, tested with the real SDK against a peer with each one's habits."""
 
+import re
+
 import pytest
 from open_peer import OpenModel
 from starlette.applications import Starlette
@@ -296,6 +298,21 @@ async def test_a_model_that_the_server_lacks_is_unknown(compatible, make_request
     async with compatible(lambda _: REPLY) as (_, provider):
         with pytest.raises(UnknownModelId, match="org/gone"):
             await provider.generate(make_request("own-qwen", profile=make_profile(api_model="org/gone")), observer)
+
+
+@pytest.mark.parametrize(
+    ("habit", "reason"),
+    [
+        ("lm_studio", "No models loaded. Please load a model in the developer page."),
+        ("llama_cpp", "model is not loaded"),
+    ],
+)
+async def test_a_model_that_is_not_loaded_is_told_from_a_request_of_the_wrong_form(
+    compatible, make_request, observer, habit, reason
+):
+    async with compatible(lambda _: HttpFault(400, message=reason), habit=habit) as (_, provider):
+        with pytest.raises(UnknownModelId, match=re.escape(f"(400: {reason})")):
+            await provider.generate(make_request("own-qwen"), observer)
 
 
 async def generate_from(handler, make_request, make_profile, address, observer):
