@@ -6,7 +6,7 @@ ends the process can. Only the user's config file defines commands.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
-from .interpreter import linked_folders
+from .interpreter import linked_folders, python_folders, python_of
 from .lacking import lacks_in, remedy
 from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
@@ -28,8 +28,9 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Reserved names."""
 
 _PATH = "/usr/bin:/bin"
-_NPM_IS_OFFLINE = "npm_config_offline=true"
-"""Without it npm and npx try for more than a minute to reach their registry (npm 11.19, measured 2026-11-30)."""
+_OFFLINE = ("npm_config_offline=true", "PIP_NO_INDEX=1", "UV_OFFLINE=1")
+"""Without them npm and npx try for more than a minute to reach their registry, pip for 10 s and uv for 5 s (npm 11.19,
+pip 26.2, uv 0.12, measured 2026-11-30)."""
 _IN_HOME = (
     'until test "$1" = --; do mkdir -p "$HOME/${2%/*}"; ln -s "$1" "$HOME/$2" 2>/dev/null; shift 2; done; '
     'shift; exec "$@"'
@@ -59,7 +60,8 @@ class CommandCheck:
     language: str | None = None
     """The required language of the answer. None: any."""
     read_only: tuple[Path, ...] = ()
-    """Files and folders outside /usr that the command needs; their `bin` folders are on its PATH.
+    """Files and folders outside /usr that the command needs, and with a Python environment the Python that it links to;
+    their programs and `bin` folders are on its PATH.
 
     The copy links to those of the project that it lacks, such as `node_modules`.
     """
@@ -125,7 +127,7 @@ async def run_command_check(
                     why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
                     return not_run(f"{check.name} was not run: {why}", check.name)
                 note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
-            if (lack := await _lack_without_the_answer(check, run, project, sandbox)) is not None:
+            if (lack := await _lack_without_the_answer(check, run, project, copy, sandbox)) is not None:
                 to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
                 why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
                 return not_run(f"{why}; {to_do}", check.name)
@@ -154,10 +156,12 @@ def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
     return ["/bin/sh", "-c", _IN_HOME, "sh", *links, "--", *check.command] if links else check.command
 
 
-async def _lack_without_the_answer(check: CommandCheck, run: SandboxRun, project: Path, sandbox: Sandbox) -> str | None:
+async def _lack_without_the_answer(
+    check: CommandCheck, run: SandboxRun, project: Path, copy: Path, sandbox: Sandbox
+) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
-    is the answer's."""
-    lacks = await anyio.to_thread.run_sync(lacks_in, run.output) if run.exit_code != 0 else ()
+    is the answer's. copy: the changed project."""
+    lacks = await anyio.to_thread.run_sync(lacks_in, run.output, copy) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:
@@ -243,7 +247,7 @@ def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
     """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
     python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
-    return [f"PATH={_path(read_only)}", _NPM_IS_OFFLINE, *python_path]
+    return [f"PATH={_path(read_only)}", *_OFFLINE, *python_path]
 
 
 async def _node_options(path: str) -> list[str]:
@@ -259,9 +263,19 @@ async def _node_options(path: str) -> list[str]:
 
 
 def _path(read_only: tuple[Path, ...]) -> str:
-    folders = [path for path in read_only if path.is_dir()]
-    return ":".join([*(str(folder / "bin") for folder in folders if (folder / "bin").is_dir()), _PATH])
+    return ":".join([*dict.fromkeys(str(folder) for path in read_only for folder in _programs(path)), _PATH])
+
+
+def _programs(path: Path) -> Iterator[Path]:
+    """The folder of programs that a path is, has or lies in."""
+    if path.is_dir():
+        yield from (folder for folder in (path, path / "bin") if folder.name == "bin" and folder.is_dir())
+    elif os.access(path, os.X_OK):
+        yield path.parent
 
 
 def _shown(read_only: tuple[Path, ...]) -> Mapping[str, Path]:
-    return {str(path): path for path in read_only}
+    pythons = filter(None, map(python_of, read_only))
+    needed = (folder for python in pythons for folder in python_folders(python))
+    more = (folder for folder in needed if not any(folder.is_relative_to(path) for path in read_only))
+    return {str(path): path for path in (*read_only, *more)}

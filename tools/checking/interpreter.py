@@ -21,6 +21,8 @@ from .sandbox import SandboxFailed
 _OLDEST = (3, 10)
 """The oldest version supported by pytest 9 and the checker's files."""
 _MOST_LINKS = 40
+_SETTINGS = "pyvenv.cfg"
+"""The file of a virtual environment (PEP 405)."""
 _MAPPING = re.compile(r"^MAPPING(?:: [^=\n]+)? = (\{.*\})$", re.MULTILINE)
 """Package names and their folders (setuptools 65 and 80, `command/editable_wheel.py`, seen 2026-11-30)."""
 
@@ -66,19 +68,29 @@ def named_interpreter(executable: Path) -> Interpreter:
     if not re.match(r"(?i)python|pypy", executable.name):
         raise SandboxFailed(f"[sandbox] python: {executable} is not named like a Python; name its `bin/python`")
     environment = executable.parent.parent
-    settings = _read_settings(environment / "pyvenv.cfg")
+    settings = _read_settings(environment / _SETTINGS)
     version = re.search(
         r"\d+\.\d+", settings.get("version") or settings.get("version_info") or executable.resolve().name
     )
     if version is not None and tuple(map(int, version[0].split("."))) < _OLDEST:
         wanted = ".".join(map(str, _OLDEST))
         raise SandboxFailed(f"[sandbox] python: {executable} is Python {version[0]}; name one of {wanted} or newer")
+    return Interpreter(executable, python_folders(executable), (), packages=str(environment))
+
+
+def python_folders(executable: Path) -> tuple[Path, ...]:
+    """The folders outside /usr that a Python needs: its environment's, and those of the Pythons that it links to."""
+    settings = _read_settings(executable.parent.parent / _SETTINGS)
     places = [*_links(executable), executable.resolve()]
     if "home" in settings:
         places.append(Path(settings["home"]) / "python")
     needed = dict.fromkeys(folder for place in places for folder in _needed(place, place.parent.parent))
-    folders = [folder for folder in needed if folder.exists() and not any(up in needed for up in folder.parents)]
-    return Interpreter(executable, tuple(folders), (), packages=str(environment))
+    return tuple(folder for folder in needed if folder.exists() and not any(up in needed for up in folder.parents))
+
+
+def python_of(folder: Path) -> Path | None:
+    """The Python of a virtual environment. None: the folder is none."""
+    return folder / "bin" / "python" if (folder / _SETTINGS).is_file() else None
 
 
 def linked_folders(environment: Path, project: Path) -> tuple[str, ...]:
@@ -163,7 +175,7 @@ def _links(path: Path) -> Iterator[Path]:
 
 
 def _read_settings(file: Path) -> dict[str, str]:
-    """The `name = value` lines of a pyvenv.cfg (PEP 405); empty if there is no file."""
+    """The `name = value` lines of a pyvenv.cfg; empty if there is no file."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

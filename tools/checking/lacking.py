@@ -12,37 +12,58 @@ _SAID = re.compile(
             r"(?<![^\s/:])[^\s/:]+: (?:command )?not found$",  # shells; tried once per word, not per letter
             r"\bCannot find (?:module|package) '[^./'][^'\n]*'",  # Node.js, Bun, TypeScript
             r"\bMissing package: \S+",  # Yarn's Plug'n'Play
+            r"\b(?:env|make(?:\[\d+\])?): [^\w./]?\w[^\s/:]*: No such file or directory",
+            r"\b[Cc]ommand not found: \S+|\bCommand '[^'/]+' is not found\b",  # Poetry, PDM
             r"python[\d.]*: No module named \S+",
+            r"\bNo matching distribution found for \S+",  # pip
+            r"\bFailed to spawn: `[^/`]+`|\bthe network was disabled",  # uv
             r"\bcannot load such file -- [^./\s]\S*|\bCould not find \S+ in (?:locally|cached) .*",  # Ruby, Bundler
             r"\bFailed opening required '[^'\n]*/vendor/autoload\.php'",  # PHP
             r"\bno matching package named `[^`]+` found|\bfailed to read root of directory source: .*",  # cargo
             r"\bcannot find module providing package \S+",  # Go
             r"\bthe artifact \S+ has not been downloaded from it before",  # Maven
             r"\brequest to \S+ failed|\bgetaddrinfo \S+|\bdial tcp\b.*|\b[Uu]nknown host\b.*",  # network
-            r"\bUnknownHostException: .*|\b[Cc]ould not resolve host\b.*|\bTemporary failure in name resolution",
+            r"\bUnknownHostException: .*|\b[Cc]ould not resolve host\b.*",
+            r"\bTemporary failure in name resolution|\bName or service not known",
         )
     ),
     re.MULTILINE,
 )
 """What is said of a missing program, package or network."""
+_PYTHON_MODULE = re.compile(
+    r"\bModuleNotFoundError: No module named '([\w.]+)'|\bUnable to import '([\w.]+)'"  # Python, Pylint
+    r'|\b(?:library stub for module named|Library stubs not installed for|Import) "([\w.]+)"'  # mypy, Pyright
+)
+"""What is said of a Python module, which may be one of the project that the answer should have written."""
 _TOO_LITTLE_MEMORY = re.compile(
     r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
 )
+_NO_HISTORY = re.compile(r"\bnot a git repository\b|\bin a Git repository directory\b")
+"""What git and pre-commit say in a copy of a project."""
 _FOLDERS_SHOWN = 8
 _PACKAGES = ("node_modules", ".yarn/cache", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""
 
 
-def lacks_in(output: str) -> Sequence[str]:
-    """What the output says is missing, in order, in its words."""
-    return [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY) for found in pattern.finditer(output)]
+def lacks_in(output: str, project: Path) -> Sequence[str]:
+    """What the output says is missing, in its words; no module that the project has, or has a part of."""
+    said = [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY, _NO_HISTORY) for found in pattern.finditer(output)]
+    modules = {found[0]: next(filter(None, found.groups())) for found in _PYTHON_MODULE.finditer(output)}
+    return [*said, *(words for words, module in modules.items() if not _has_module(project, module.split(".")[0]))]
+
+
+def _has_module(project: Path, name: str) -> bool:
+    return any(path.name in (name, f"{name}.py") for path in project.rglob(f"{name}*"))
 
 
 def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
     """How to let a check have what it lacks. lack: in its words. name: the check's. copy: that of the project."""
     if lack is not None and _TOO_LITTLE_MEMORY.fullmatch(lack):
         return f"raise `memory_mb` of [checks.{name}] in the config file"
-    what = some_names(_left_out(project, copy), _FOLDERS_SHOWN) or "what it needs, such as a cache in your home folder,"
+    if lack is not None and _NO_HISTORY.fullmatch(lack):
+        return f"the copy has no git history: let the command of [checks.{name}] do without, or begin with `git init`"
+    found = some_names(_left_out(project, copy), _FOLDERS_SHOWN)
+    what = found or "what it needs, such as a Python environment or a cache in your home folder,"
     return f"name {what} in `read_only` of [checks.{name}] in the config file"
 
 

@@ -51,7 +51,7 @@ async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sand
 async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_environment(
     sandbox: Sandbox, project: Path
 ):
-    script = "test ! -e .env && test $(env | grep -c .) -le 12 && ! grep -v lo: /proc/net/dev | grep :"
+    script = "test ! -e .env && test $(env | grep -c .) -le 14 && ! grep -v lo: /proc/net/dev | grep :"
     check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
@@ -78,7 +78,10 @@ async def test_a_command_that_exceeds_its_timeout_fails(sandbox: Sandbox, projec
     assert (result.outcome, result.first_failure) == ("failed", "unit did not finish within 0.5 s")
 
 
-async def test_folders_named_in_read_only_are_visible_and_on_the_path(sandbox: Sandbox, project: Path, tmp_path: Path):
+@pytest.mark.parametrize("named", ["toolchain", "toolchain/bin", "toolchain/bin/check-it"])
+async def test_what_is_named_in_read_only_is_visible_and_its_programs_are_on_the_path(
+    sandbox: Sandbox, project: Path, tmp_path: Path, named: str
+):
     tool = tmp_path / "toolchain" / "bin" / "check-it"
     tool.parent.mkdir(parents=True)
     tool.write_text("#!/bin/sh\ngrep -q good lib/answer.txt && ! touch $(dirname $0)/mark 2>/dev/null\n")
@@ -86,7 +89,7 @@ async def test_folders_named_in_read_only_are_visible_and_on_the_path(sandbox: S
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # pytest's folders are closed to the sandbox's user
 
-    with_it = replace(CHECK, command=("check-it",), read_only=(tmp_path / "toolchain",))
+    with_it = replace(CHECK, command=("check-it",), read_only=(tmp_path / named,))
     without_it = replace(CHECK, command=("check-it",))
 
     assert (await run_command_check(with_it, "good", None, project, sandbox)).outcome == "passed"
@@ -183,6 +186,24 @@ async def test_a_python_environment_imports_what_it_links_to_in_the_project(sand
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
+async def test_a_python_environment_brings_the_python_that_it_links_to(sandbox: Sandbox, project: Path, tmp_path: Path):
+    base, environment = tmp_path / "python" / "bin", project / ".venv"
+    base.mkdir(parents=True)
+    (base / "python").symlink_to("/bin/sh")
+    (environment / "bin").mkdir(parents=True)
+    (environment / "pyvenv.cfg").write_text(f"home = {base}\n")
+    (environment / "bin" / "python").symlink_to(base / "python")
+    (environment / "bin" / "check-it").write_text(f"#!{environment}/bin/python\ngrep -q good lib/answer.txt\n")
+    (environment / "bin" / "check-it").chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)  # pytest's folders are closed to the sandbox's user
+    check = replace(CHECK, command=("check-it",), read_only=(environment,))
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
 @NEEDS_NPM
 async def test_the_systems_npm_runs_a_script_of_the_project(sandbox: Sandbox, project: Path):
     (project / "package.json").write_text('{"scripts": {"test": "grep -q good lib/answer.txt"}}')
@@ -220,6 +241,14 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [
+        ("make: mypy: No such file or directory", "a cache in your home folder"),
+        ("/usr/bin/env: \u2018node\u2019: No such file or directory", "a cache in your home folder"),
+        ("Command not found: pytest", "a cache in your home folder"),
+        ("error: Failed to spawn: `pytest`", "a cache in your home folder"),
+        ("fatal: not a git repository (or any of the parent directories): .git", "begin with `git init`"),
+        ("ERROR: No matching distribution found for pytest", "a cache in your home folder"),
+        ("ModuleNotFoundError: No module named 'attr'", "a cache in your home folder"),
+        ('a.py:1: error: Library stubs not installed for "requests"  [import-untyped]', "a cache in your home folder"),
         ("dial tcp: address proxy.golang.org: no suitable address found", "a cache in your home folder"),
         ("error: no matching package named `itoa` found", "a cache in your home folder"),
         ("require: cannot load such file -- rspec (LoadError)", "a cache in your home folder"),
@@ -261,6 +290,18 @@ async def test_the_packages_of_a_workspaces_members_are_named_too(sandbox: Sandb
     result = await run_command_check(check, "good", None, project, sandbox)
 
     assert (result.note or "").endswith(f"; name {member} in `read_only` of [checks.unit] in the config file")
+
+
+@pytest.mark.parametrize("where", ["shop/stock.py", "src/shop/prices.py"])
+async def test_a_module_of_the_project_that_the_answer_should_have_written_fails_it(
+    sandbox: Sandbox, project: Path, where: str
+):
+    script = "echo \"ModuleNotFoundError: No module named 'shop.prices'\"; exit 1"
+    check = replace(CHECK, command=("sh", "-c", script), answer_path=where)
+
+    result = await run_command_check(check, "good", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("failed", True)
 
 
 @NEEDS_NODE
