@@ -40,7 +40,8 @@ async def run_in_project(
         names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
         imported = import_path(main[1], copy) if main[0] == root else None
         linked = () if sandbox.packages is None else linked_folders(Path(sandbox.packages), root)
-        in_place = InPlace(copy, imported, tuple(names), linked, tuple(texts))
+        paths = tuple(path.as_posix() for path in written)
+        in_place = InPlace(copy, imported, tuple(names), linked, tuple(texts), paths)
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(

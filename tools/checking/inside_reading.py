@@ -191,11 +191,17 @@ def is_of_the_answer(error: BaseException) -> bool:
     return is_lacking or passes_through_the_answer(error.__traceback__)
 
 
-def missing_module(error: BaseException | None) -> str | None:
-    """The module whose absence led to an error. None: another cause."""
+def missing_import(error: BaseException | None) -> tuple[str | None, str | None]:
+    """The module whose absence led to an error, and the file of the project that imports it. None: another cause, and
+    no file in the working folder."""
     while error is not None and not isinstance(error, ModuleNotFoundError):
         error = error.__cause__ or error.__context__
-    return error and error.name
+    if error is None:
+        return None, None
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    importing = os.path.abspath(files[-1]) if files else ""
+    here = os.path.join(os.getcwd(), "")
+    return error.name, importing.removeprefix(here) if importing.startswith(here) else None
 
 
 def missing_variable(error: BaseException | None) -> str | None:
@@ -240,8 +246,12 @@ def is_a_skip(error: BaseException) -> bool:
     return any(kind.__name__ in ("Skipped", "SkipTest", "XFailed") for kind in type(error).__mro__)
 
 
-def trouble_with_a_fixture(error: BaseException) -> str | None:
-    """Why a fixture of a test is unusable, with the remedy. None: another kind of error."""
+def trouble_with_a_test(error: BaseException) -> str | None:
+    """Why a test says nothing, with the remedy: it has no usable fixture, or Hypothesis found that it exceeded its
+    deadline only once. None: another kind of error."""
+    inner = getattr(error, "exceptions", ())
+    if type(error).__name__ == "FlakyFailure" and {type(one).__name__ for one in inner} == {"DeadlineExceeded"}:
+        return "a test of Hypothesis took longer than its deadline only once; set `deadline=None` in its `settings`"
     if type(error).__name__ == "FixtureLookupError":
         return f"fixture {getattr(error, 'argname', '?')!r} not found; a conftest.py counts only for tests in files"
     found = ASYNC_FIXTURE.search(str(error)) if type(error).__name__ == "Failed" else None

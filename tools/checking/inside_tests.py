@@ -238,7 +238,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         "passed": counter.passed,
         "total": counter.collected,
         "failure": counter.first_failure and reading.cut(counter.first_failure),
-        "missing_module": counter.missing_module,
+        "missing_module": counter.missing_import[0],
+        "imported_in": counter.missing_import[1],
         "missing_variable": next(iter(counter.missing_variables), None),
     }
     ended = len(counter.results)
@@ -251,8 +252,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         return verdict | {"status": "broken_tests"}
     if counter.first_failure:
         return verdict | {"status": "failed"}
-    if counter.unusable_fixture:
-        return verdict | {"status": "broken_tests", "failure": counter.unusable_fixture}
+    if counter.unusable_test:
+        return verdict | {"status": "broken_tests", "failure": counter.unusable_test}
     if counter.has_only_the_answers:
         return verdict | {"status": "no_tests", "failure": "tests that the answer itself changes do not count"}
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == counter.collected:
@@ -273,12 +274,13 @@ class ResultCounter:
         self.has_broken_down = False
         """Whether pytest or a plugin crashed while no code of the answer was running."""
         self.answer_breaks_a_conftest = False
-        self.unusable_fixture: str | None = None
-        self.without_fixture: set[str] = set()
+        self.unusable_test: str | None = None
+        self.unusable_tests: set[str] = set()
         self.idle: set[str] = set()
         """Tests that no answer can fail."""
         self.first_failure: str | None = None
-        self.missing_module: str | None = None
+        self.missing_import: tuple[str | None, str | None] = None, None
+        """The first missing module, and the file that imports it."""
         self.missing_variables: list[str | None] = []
         """The environment variable that each failure is due to, in order."""
         self.in_tasks: list[BaseException] = []
@@ -293,7 +295,7 @@ class ResultCounter:
         cause = error and error[1].__cause__  # pytest reports the error itself as one of usage
         if cause is not None:
             self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
-            self.missing_module = reading.missing_module(cause)
+            self.missing_import = reading.missing_import(cause)
             self.missing_variables.append(reading.missing_variable(cause))
 
     def pytest_sessionstart(self) -> None:
@@ -331,9 +333,9 @@ class ResultCounter:
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
         if call.excinfo is None:
             return
-        if trouble := reading.trouble_with_a_fixture(call.excinfo.value):
-            self.unusable_fixture = self.unusable_fixture or trouble
-            self.without_fixture.add(item.nodeid)
+        if trouble := reading.trouble_with_a_test(call.excinfo.value):
+            self.unusable_test = self.unusable_test or trouble
+            self.unusable_tests.add(item.nodeid)
         if reading.is_a_skip(call.excinfo.value) and reading.passes_through_the_answer(call.excinfo.tb):
             self.ended_by_the_answer.add(item.nodeid)
 
@@ -343,7 +345,7 @@ class ResultCounter:
             self.note(report.nodeid, "the code under test skipped its test")
         elif report.failed:  # in setup, call or teardown, or in a subtest
             self.results[report.nodeid] = "failed"
-            if report.nodeid not in self.without_fixture:
+            if report.nodeid not in self.unusable_tests:
                 self.note(report.nodeid, report.longreprtext)
         elif report.skipped or report.when == "call":
             self.results.setdefault(report.nodeid, report.outcome)
@@ -360,7 +362,8 @@ class ResultCounter:
             self.note("", str(excrepr))
 
     def pytest_exception_interact(self, call: Any) -> None:
-        self.missing_module = self.missing_module or reading.missing_module(call.excinfo.value)
+        if self.missing_import[0] is None:
+            self.missing_import = reading.missing_import(call.excinfo.value)
         self.missing_variables.append(reading.missing_variable(call.excinfo.value))
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:

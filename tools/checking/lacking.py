@@ -38,7 +38,7 @@ _PYTHON_MODULE = re.compile(
 _TOO_LITTLE_MEMORY = re.compile(
     r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
 )
-_NO_HISTORY = re.compile(r"\bnot a git repository\b|\bin a Git repository directory\b")
+_NO_HISTORY = re.compile(r"\bnot a git repository\b|\bare you in a Git repository directory\b")
 """What git and pre-commit say in a copy of a project."""
 _FOLDERS_SHOWN = 8
 _PACKAGES = ("node_modules", ".yarn/cache", ".venv", "venv", "vendor")

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import anyio.to_thread
 
@@ -59,6 +59,9 @@ class InPlace:
     texts: tuple[tuple[str, str], ...] = ()
     """Each file of the answer, before and after the change."""
 
+    written: tuple[str, ...] = ()
+    """The paths of these files, relative to the copy."""
+
     @property
     def folders(self) -> tuple[str, ...]:
         return (*(self.imported.folders if self.imported else (".", "src")), *self.linked)
@@ -68,14 +71,20 @@ class InPlace:
         module = self.imported.name if self.imported else None
         return {"module": module, "folders": self.folders, "answers": self.modules}
 
-    def owes(self, module: str) -> bool:
-        """Whether a missing module is the answer's mistake: one that it began to import, or one of the project."""
+    def owes(self, module: str, imported_in: str | None) -> bool:
+        """Whether a missing module is the answer's mistake: one that it began to import, or one of the project that
+        its unchanged code does without. What that imports is built, as a compiled extension is."""
         top = module.split(".")[0]
+        if imported_in is not None and self._leaves_alone(imported_in) and top in PurePath(imported_in).parts:
+            return False
         if self.imported is not None and self.imported.name.split(".")[0] == top:
             return True
         if any((self.copy / folder / name).exists() for folder in self.folders for name in (top, f"{top}.py")):
             return True
         return any(_imports(after, module) and not _imports(before, module) for before, after in self.texts)
+
+    def _leaves_alone(self, file: str) -> bool:
+        return "test" not in file and file not in self.written
 
 
 async def run_tests(
@@ -157,13 +166,15 @@ async def _run(
     return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
 
 
-def _is_environments(job: Mapping[str, object], in_place: InPlace | None, module: str, *, has_packages: bool) -> bool:
+def _is_environments(
+    job: Mapping[str, object], in_place: InPlace | None, module: str, imported_in: str | None, *, has_packages: bool
+) -> bool:
     """Whether a missing module says nothing of the answer, see `Runner`.
 
     has_packages: whether the sandbox has the packages of the user's environment.
     """
     if has_packages and in_place is not None:
-        return not in_place.owes(module)
+        return not in_place.owes(module, imported_in)
     tests = str(job["tests"])
     if has_packages and not tests:
         return not _imports(str(job["answer"]), module)

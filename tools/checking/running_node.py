@@ -112,7 +112,7 @@ async def run_node_tests(
         "file": in_project and in_project.file and in_project.file.as_posix(),
         "folder": folder,
     }
-    runner = Runner(_HAS, lambda module: _imports(tests, module), lacks=_REMEDY, search=search)
+    runner = Runner(_HAS, lambda module, _: _imports(tests, module), lacks=_REMEDY, search=search)
     return await _run(job, nonce, runner, sandbox, node, limits or Limits(), in_project and in_project.copy)
 
 

@@ -42,6 +42,8 @@ class RunnerReport(BaseModel):
     passed: int | None = None
     total: int | None = None
     missing_module: str | None = None
+    imported_in: str | None = None
+    """The file of the project that imports the missing module."""
     missing_variable: str | None = None
     """The environment variable that the first failure is due to."""
     was_printed: bool = False
@@ -54,8 +56,9 @@ class Runner:
 
     has: str
     """What code inside can import, as text for the reader."""
-    is_environments: Callable[[str], bool]
-    """Whether a missing module says nothing of the answer, since the tests or the unchanged project need it."""
+    is_environments: Callable[[str, str | None], bool]
+    """Whether a missing module says nothing of the answer, since the tests or the unchanged project need it. The second
+    argument is the project's file that imports it, if known."""
     lacks: str | None
     """How to make a missing module available. None: the sandbox has the packages of the user's environment, so an
     import that the answer added is an error in the code."""
@@ -108,8 +111,9 @@ def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, l
     missing, note = report.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
-        if runner.is_environments(missing):
-            return not_run(note if runner.lacks else f"{note}, which the tests need: install it there")
+        if runner.is_environments(missing, report.imported_in):
+            needs = visible(report.imported_in or "the tests")
+            return not_run(note if runner.lacks else f"{note}, which {needs} imports: install it there, or build it")
     failure = report.failure
     if failure is not None and report.was_printed:
         failure = _with_last_output(failure, run, search)

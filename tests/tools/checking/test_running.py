@@ -304,6 +304,20 @@ async def test_a_missing_fixture_counts_as_not_run_unless_another_test_fails(san
     assert (await run_tests(WRONG, beside_one_that_fails, sandbox)).outcome == "failed"
 
 
+async def test_a_deadline_that_hypothesis_saw_exceeded_only_once_counts_as_not_run(sandbox: Sandbox):
+    tests = (
+        "class DeadlineExceeded(Exception): ...\nclass FlakyFailure(ExceptionGroup): ...\n"
+        "def test_it():\n    assert add(1, 2) == 3\n    raise FlakyFailure('', [{raised}()])\n"
+    )
+    right = "def add(a, b):\n    return a + b\n"
+
+    slow_once = await run_tests(right, tests.format(raised="DeadlineExceeded"), sandbox)
+    wrong_once = await run_tests(right, tests.format(raised="AssertionError"), sandbox)
+
+    assert (slow_once.outcome, wrong_once.outcome) == ("not_run", "failed")
+    assert "set `deadline=None`" in (slow_once.note or "")
+
+
 async def test_an_async_fixture_counts_as_not_run(sandbox: Sandbox):
     tests = "import pytest\n@pytest.fixture\nasync def one():\n    pass\ndef test_a(one):\n    assert add(1, 2) == 3"
 
