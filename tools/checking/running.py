@@ -36,7 +36,10 @@ _CHECKER = {
     "/checker/vacuous_asserts.py": "inside_vacuous_asserts.py",
 }
 _SITE = "/checker/site"
-_PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
+_PYTEST_STYLE = re.compile(
+    r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))|^Test\w*\s*=\s*\w+\.TestCase\b",
+    re.MULTILINE,
+)
 _NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)
 _CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
 _FOREIGN_OPTIONS = re.compile(r"unrecognized arguments|Unknown config option")

@@ -318,6 +318,20 @@ async def test_a_deadline_that_hypothesis_saw_exceeded_only_once_counts_as_not_r
     assert "set `deadline=None`" in (slow_once.note or "")
 
 
+@pytest.mark.parametrize(("answer", "outcome"), [("a + b", "passed"), ("a - b", "failed")])
+async def test_a_test_case_that_hypothesis_makes_of_a_state_machine_is_run(sandbox: Sandbox, answer: str, outcome: str):
+    tests = (
+        "import types, unittest\n"
+        "methods = {'runTest': lambda self: self.assertEqual(add(1, 2), 3)}\n"
+        "Machine = types.SimpleNamespace(TestCase=type('Case', (unittest.TestCase,), methods))\n"
+        "TestMachine = Machine.TestCase\n"
+    )
+
+    result = await run_tests(f"def add(a, b):\n    return {answer}\n", tests, sandbox)
+
+    assert result.outcome == outcome
+
+
 async def test_an_async_fixture_counts_as_not_run(sandbox: Sandbox):
     tests = "import pytest\n@pytest.fixture\nasync def one():\n    pass\ndef test_a(one):\n    assert add(1, 2) == 3"
 
