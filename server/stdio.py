@@ -2,7 +2,8 @@
 
 Observed in mcp 2.3.0: SIGTERM kills the process without closing anything, and SIGINT hangs until standard input
 closes, because a thread blocks in read(2). So signals are handled here, and the process exits through `os._exit`
-once the services are closed. The SDK also ignores lines that are not messages, and treats a request with an invalid
+once the services are closed; otherwise Python would unload the libraries first, which took seconds on a busy machine.
+The SDK also ignores lines that are not messages, and treats a request with an invalid
 id as a notification; so lines are validated here first.
 """
 
@@ -11,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import anyio
 import anyio.abc
@@ -32,8 +33,11 @@ DRAIN_S = 5.0
 """How long the process waits after it has closed for the host to read the remaining output."""
 
 
-async def serve_stdio(open_services: OpenServices) -> None:
-    """Serve until the host closes standard input or output, or a signal ends the process with exit code 0."""
+async def serve_stdio(open_services: OpenServices) -> NoReturn:
+    """Serve until the host closes standard input or output, or sends a signal; then end the process with exit code 0.
+
+    Raises what keeps it from serving.
+    """
     closed = anyio.Event()
 
     async with anyio.create_task_group() as group:
@@ -44,6 +48,7 @@ async def serve_stdio(open_services: OpenServices) -> None:
         except* BrokenPipeError:
             pass  # the host has closed standard output
         group.cancel_scope.cancel()
+    _end()
 
 
 async def _serve(app: MCPServer[ServerState]) -> None:
@@ -125,7 +130,7 @@ async def _end_unread(closed: anyio.Event) -> None:
     """Exit DRAIN_S after the services are closed, as a thread may block in write(2) if the host does not read."""
     await closed.wait()
     await anyio.sleep(DRAIN_S)
-    os._exit(0)
+    _end()
 
 
 async def _end_on_signal(
@@ -141,5 +146,10 @@ async def _end_on_signal(
             serving.cancel()
             with anyio.move_on_after(SHUTDOWN_S, shield=True):
                 await closed.wait()
-            sys.stderr.flush()
-            os._exit(0)
+            _end()
+
+
+def _end() -> NoReturn:
+    """End the process at once: everything is closed, and unloading the libraries takes longer than hosts wait."""
+    sys.stderr.flush()
+    os._exit(0)

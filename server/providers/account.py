@@ -151,7 +151,7 @@ class Account(Generic[_Client]):
             if self._client is None:
                 # In a thread: importing an SDK takes up to a second and must not block the server.
                 connect = partial(self._connect, self.api_key, self.vendor, self._gate)
-                self._client = await anyio.to_thread.run_sync(connect)
+                self._client = await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
             return self._client
 
     async def aclose(self) -> None:

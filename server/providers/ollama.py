@@ -158,7 +158,8 @@ class OllamaProvider:
         async with self._client_lock:
             if self._client is None:
                 # In a thread: importing the SDK must not block the server.
-                self._client = await anyio.to_thread.run_sync(partial(_connect, self._vendor, self._gate))
+                connect = partial(_connect, self._vendor, self._gate)
+                self._client = await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
             return self._client
 
     async def _installed(self, request: GenerationRequest) -> InstalledModel:

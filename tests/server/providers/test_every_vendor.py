@@ -1,6 +1,7 @@
 """Behaviour common to all four adapters, tested with the real SDKs against their peers over HTTP."""
 
 import ssl
+import threading
 from collections.abc import Callable
 
 import anyio
@@ -275,6 +276,29 @@ async def test_cancelling_closes_the_connection(open_vendor, make_request, vendo
             await exchange.over.wait()
 
     assert exchange.client_disconnected
+
+
+@every_vendor
+async def test_cancelling_does_not_wait_for_the_sdk_to_be_imported(
+    open_vendor, make_request, vendor, observer, monkeypatch: pytest.MonkeyPatch
+):
+    importing, may_end, imported = threading.Event(), threading.Event(), threading.Event()
+
+    def connect(*_: object) -> None:
+        importing.set()
+        may_end.wait(20)
+        imported.set()
+
+    monkeypatch.setattr(f"chargehand.server.providers.{PROVIDERS[vendor]}._connect", connect)
+    async with open_vendor(lambda _: GOOD) as (_, provider):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(provider.generate, make_request(PROFILES[vendor]), observer)
+            assert await anyio.to_thread.run_sync(importing.wait, 60)
+            tasks.cancel_scope.cancel()
+        was_waited_for = imported.is_set()
+        may_end.set()
+
+    assert not was_waited_for
 
 
 @every_vendor
