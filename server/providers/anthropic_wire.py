@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...tools.provider import Usage
-from .reply import PartialReply, ReplyEnding, Stop
+from .reply import PartialReply, ReplyEnding, Stop, whole_characters
 
 _STOPS: dict[str, Stop] = {
     "end_turn": "complete",
@@ -157,7 +157,8 @@ class PartialMessage:
         for block in (self.blocks[index] for index in sorted(self.blocks)):
             names = _SENT_BACK.get(block.get("type", ""))
             if names is not None and block.get(names[-1]):
-                kept.append({name: block.get(name, "") for name in names})
+                values = {name: block.get(name, "") for name in names}
+                kept.append({k: whole_characters(v) if isinstance(v, str) else v for k, v in values.items()})
         return tuple(kept)
 
     def _stopped(self, reason: str | None, details: _StopDetails | None) -> None:

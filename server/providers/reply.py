@@ -29,6 +29,14 @@ def estimate_prompt_tokens(request: GenerationRequest) -> int:
     return sum(estimate_tokens(text) + _TEMPLATE_TOKENS_PER_TURN for text in texts) + sent_back
 
 
+def whole_characters(text: str) -> str:
+    """The text with the halves of characters joined, and a lone half replaced by U+FFFD, since no request can hold it.
+
+    A half arrives as an escape, from models that write it and from gateways that cut a text by UTF-16 units.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 @dataclass(frozen=True)
 class ReplyEnding:
     """How a reply ended."""
@@ -64,11 +72,11 @@ class PartialReply:
 
     @property
     def text(self) -> str:
-        return "".join(self._text)
+        return whole_characters("".join(self._text))
 
     @property
     def thinking(self) -> str:
-        return "".join(self._thinking)
+        return whole_characters("".join(self._thinking))
 
     def thinking_part_of(self, tokens: int) -> int:
         """How many of these output tokens are thinking, in proportion to the reply's bytes."""

@@ -46,6 +46,15 @@ async def test_code_identical_to_an_earlier_attempt_is_not_repaired(open_server:
     assert script.models.count(ECONOMY) == 1
 
 
+@pytest.mark.parametrize("model", ["qwen3-30b-a3b", "claude-haiku-5-5"])
+async def test_an_answer_with_half_a_character_is_sent_back_for_repair(open_server: OpenServer, model: str):
+    half = Reply(fenced('double = "\ud83d"'), thinking="half of \ud83d")
+    async with open_server(lambda ask: half if ask.index == 0 else RIGHT) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, model=model)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+
+
 async def test_a_model_not_worth_its_cost_is_skipped_and_the_receipt_says_so(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ):

@@ -84,6 +84,17 @@ async def test_the_answer_is_complete_and_separate_from_its_thinking(open_vendor
 
 
 @every_vendor
+async def test_halves_of_a_character_are_joined_and_a_lone_half_is_replaced(
+    open_vendor, make_request, vendor, observer
+):
+    halves = Reply("x" + "\ud83d\ude00" * 20 + "\ud83d", thinking="x" + "\ud83d\ude00" * 20)
+    async with open_vendor(lambda _: halves) as (_, provider):
+        generation = await provider.generate(make_request(PROFILES[vendor], thinking=Thinking(on=True)), observer)
+
+    assert generation.text == "x" + "\U0001f600" * 20 + "\ufffd"
+
+
+@every_vendor
 async def test_no_thinking_is_billed_when_it_is_off(open_vendor, make_request, vendor, observer):
     async with open_vendor(lambda _: GOOD) as (_, provider):
         generation = await provider.generate(make_request(PROFILES[vendor]), observer)
