@@ -129,6 +129,23 @@ async def test_finished_tasks_of_a_dead_process_stay_unchanged(home: Path, ledge
     await owner.leave()
 
 
+async def test_only_the_open_requests_of_a_dead_process_are_booked_at_their_worst_case(
+    home: Path, ledger: Ledger, clock
+):
+    owner = await Owner.enter(home)
+    await ledger.begin_task(task("t1", owner="4711-dead"))
+    await ledger.begin_task(task("t2", owner=owner.id))
+    ended = await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=None)
+    await ledger.settle(ended, settlement(cost_usd=0.25))
+    await ledger.reserve(attempt("t1", reserved_usd=0.5), daily_cap_usd=None)
+    await ledger.reserve(attempt("t2", reserved_usd=2.0), daily_cap_usd=None)
+
+    await close_abandoned(ledger, owner, clock().timestamp())
+
+    assert await ledger.rows("SELECT cost_usd FROM attempts ORDER BY id") == [(0.25,), (0.5,), (None,)]
+    await owner.leave()
+
+
 async def test_a_task_without_an_owner_is_closed_after_two_hours_and_not_before(home: Path, ledger: Ledger, clock):
     owner = await Owner.enter(home)
     await ledger.begin_task(task("t1"))
