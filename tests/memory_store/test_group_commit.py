@@ -257,6 +257,16 @@ async def test_refresh_reports_a_change_after_a_task_is_written_but_not_after_a_
     assert await ledger.refresh() != second
 
 
+async def test_refresh_reports_a_task_that_was_written_in_one_group_with_decisions(ledger: Ledger):
+    before = await ledger.refresh()
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(ledger.record_decision, decision(number))
+        group.start_soon(ledger.begin_task, task("t"))
+
+    assert await ledger.refresh() != before
+
+
 async def test_refresh_reports_no_change_after_a_write_that_was_refused(ledger: Ledger):
     await delegate(ledger, "t")
     before = await ledger.refresh()

@@ -46,6 +46,7 @@ async def test_the_longest_timeout_raises_the_least_expected_time_above_itself(l
     before = await _least_seconds(ledger, clock)
     await _add_attempt(ledger, "a", seconds=20.0)
     await _add_attempt(ledger, "b", seconds=40.0)
+    await _add_attempt(ledger, "c", seconds=30.0)
 
     assert (before, await _least_seconds(ledger, clock)) == (None, 50.0)
 

@@ -175,8 +175,12 @@ async def test_an_answer_of_thinking_only_is_empty_and_billed(failure, vendor):
 
 
 @every_vendor
-async def test_an_empty_answer_is_an_error(failure, vendor):
-    assert isinstance(await failure(Reply("")), EmptyAnswer)
+async def test_an_empty_answer_is_an_error_and_billed(failure, vendor):
+    error = await failure(Reply(""))
+
+    assert isinstance(error, EmptyAnswer)
+    assert error.generation.usage.input_tokens > 0
+    assert error.generation.usage.cost_usd is None  # not charged nothing, as some refusals are
 
 
 @every_vendor
