@@ -199,6 +199,6 @@ def _remedy(kind: str) -> str:
 
 
 # An API key may have been pasted here by mistake, so the value is not repeated.
-_MAY_HOLD_A_SECRET = re.compile(r"(key|key_env|token|secret|password|url)$", re.IGNORECASE)
+_MAY_HOLD_A_SECRET = re.compile(r"headers?\b|(key|key_env|token|secret|password|url)$", re.IGNORECASE)
 
 _ANNOUNCED = ("lifecycle", "price")

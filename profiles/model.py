@@ -1,10 +1,12 @@
 """The schema of a model profile; field names carry their units."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from .headers import VARIABLE, fault_in, variables_in
 from .in_use import InUse
 from .measured import Measured
 from .price import Price
@@ -108,6 +110,17 @@ class Lifecycle(Facts):
     seen: dt.date
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """What tells servers apart: behind one gateway, keys and headers may lead to different models."""
+
+    provider: ProviderName
+    base_url: str | None = None
+    api_key_env: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Name in lower case and value, sorted; values as in the profile, without those of variables."""
+
+
 class ModelProfile(Facts):
     """All facts about one model, from one YAML file that is named after `id`."""
 
@@ -122,8 +135,10 @@ class ModelProfile(Facts):
     """The model id in the vendor's API."""
     base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
     """Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`. None: the vendor's own."""
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")
+    api_key_env: str | None = Field(default=None, pattern=rf"^{VARIABLE}$")
     """Name of the environment variable that holds the server's key. None: the vendor's own, or no key is needed."""
+    headers: dict[str, str] | None = None
+    """HTTP headers that the server wants beside ours; `${NAME}` in a value stands for an environment variable."""
     line: str | None = None
     """The vendor's product line (haiku, sonnet, opus); as a model name it means the newest model of the line."""
     architecture: Literal["moe", "dense"] | None = None
@@ -171,6 +186,13 @@ class ModelProfile(Facts):
     """Figures in the reference document that differ from the real ones."""
     lifecycle: Lifecycle
 
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+        if fault := fault_in(headers or {}, has_key=info.data.get("api_key_env") is not None):
+            raise ValueError(fault)
+        return headers
+
     @model_validator(mode="before")
     @classmethod
     def _null_takes_a_role_away(cls, facts: object) -> object:
@@ -201,10 +223,35 @@ class ModelProfile(Facts):
         return self
 
     @model_validator(mode="after")
+    def _only_own_servers_have_one(self) -> Self:
+        variables = {"base_url": "BASE_URL", "api_key_env": "API_KEY", "headers": "CUSTOM_HEADERS"}
+        given = next((name for name in variables if getattr(self, name) is not None), None)
+        if given is not None and self.provider != "openai_compatible":
+            is_ollama = self.provider == "ollama"
+            own = (
+                "OLLAMA_HOST, or add its /v1 as such a model"
+                if is_ollama
+                else f"{self.provider.upper()}_{variables[given]}"
+            )
+            raise ValueError(f"`{given}` is for models on openai_compatible only; for {self.provider} set {own}")
+        return self
+
+    @model_validator(mode="after")
     def _deprecated_models_have_a_date(self) -> Self:
         if self.lifecycle.status == "deprecated" and self.lifecycle.retires_on is None:
             raise ValueError("lifecycle.status is deprecated, so lifecycle.retires_on must give the day it stops")
         return self
+
+    @property
+    def endpoint(self) -> Endpoint:
+        headers = sorted((name.lower(), value) for name, value in (self.headers or {}).items())
+        return Endpoint(self.provider, self.base_url, self.api_key_env, tuple(headers))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that it names, of its key and of its headers."""
+        named = [variable for value in (self.headers or {}).values() for variable in variables_in(value)]
+        return tuple(dict.fromkeys([*filter(None, [self.api_key_env]), *named]))
 
     @property
     def thinks_always(self) -> bool:

@@ -84,10 +84,14 @@ class Settings(Group):
     """Key for Claude. Unset: Claude is not asked."""
     anthropic_base_url: str = "https://api.anthropic.com"
     """Where Anthropic's API is."""
+    anthropic_custom_headers: SecretStr | None = None
+    """More headers for Anthropic's address, which a gateway may want: `name: value`, one per line."""
     cerebras_api_key: SecretStr | None = None
     """Key for Cerebras. Unset: Cerebras is not asked."""
     cerebras_base_url: str = "https://api.cerebras.ai"
     """Where Cerebras' API is."""
+    cerebras_custom_headers: SecretStr | None = None
+    """More headers for Cerebras' address, which a gateway may want: `name: value`, one per line."""
     privacy: PrivacySettings = PrivacySettings()
     usage: UsageSettings = UsageSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -132,7 +136,14 @@ class Settings(Group):
 
 # Keys belong in the environment, because files are copied, shown and committed. `home` and `config` locate the file,
 # and `results` applies before it is read.
-_ENVIRONMENT_ONLY = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config", "results")
+_SECRETS = (
+    "anthropic_api_key",
+    "anthropic_custom_headers",
+    "cerebras_api_key",
+    "cerebras_custom_headers",
+    "http_token",
+)
+_ENVIRONMENT_ONLY = (*_SECRETS, "home", "config", "results")
 _FILE_ONLY = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
 
 
@@ -214,7 +225,7 @@ def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
 
 def _explained(problem: Mapping[str, Any], file: Path | None) -> str:
     field, value = str(problem["loc"][0]), problem["input"]
-    is_shown = isinstance(value, str | int | float) and not field.endswith(("api_key", "token"))
+    is_shown = isinstance(value, str | int | float) and field not in _SECRETS
     wrong = f"{problem['msg']}, got {value!r:.80}" if is_shown else str(problem["msg"])
     if file is not None:
         return f"{file}: {'.'.join(map(str, problem['loc']))}: {wrong}. Correct it there."

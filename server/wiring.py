@@ -148,8 +148,10 @@ def _vendors(settings: Settings, gate: Gate) -> VendorSettings:
         ollama_host=settings.ollama_host,
         anthropic_api_key=secret(settings.anthropic_api_key),
         anthropic_base_url=settings.anthropic_base_url,
+        anthropic_custom_headers=secret(settings.anthropic_custom_headers),
         cerebras_api_key=secret(settings.cerebras_api_key),
         cerebras_base_url=settings.cerebras_base_url,
+        cerebras_custom_headers=secret(settings.cerebras_custom_headers),
         # Profiles name these variables, so they cannot be listed in the settings.
         key_of=lambda variable: value_of(variable, os.environ),
         local_hosts=settings.privacy.local_hosts,

@@ -124,6 +124,8 @@ class OpenAICompatiblePeer:
         self.journal = RequestJournal()
         self.strange_headers: set[str] = set()
         """Received headers that belong to an OpenAI account; there should be none."""
+        self.authorizations: set[str | None] = set()
+        """The values of `Authorization` in all requests; None where there was none."""
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._habit: Habit = habit
@@ -192,6 +194,7 @@ class OpenAICompatiblePeer:
         return whole(exchange, {"object": "list", "data": data})
 
     def _lets_in(self, request: Request) -> bool:
+        self.authorizations.add(request.headers.get("authorization"))
         return self._api_key is None or request.headers.get("authorization") == f"Bearer {self._api_key}"
 
     def _listed(self, model: OpenModel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from ..catalogue import Catalogue
-from ..model import ModelProfile
+from ..model import Endpoint, ModelProfile
 from ..price import Price
 from ..proposal import Evidence, Fact, Proposal
 from ..vocabulary import ProviderName
@@ -28,8 +28,8 @@ class Comparison:
     @property
     def profiles(self) -> list[ModelProfile]:
         """The profiles of the vendor or server listed."""
-        asked = (self.listing.provider, self.listing.base_url)
-        return [p for p in self.catalogue if (p.provider, p.base_url) == asked]
+        asked = self.listing.endpoint or Endpoint(self.listing.provider)
+        return [p for p in self.catalogue if p.endpoint == asked]
 
     @property
     def unknown(self) -> list[ListedModel]:

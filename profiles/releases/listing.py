@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ..model import Endpoint
 from ..price import Price
 from ..vocabulary import Capability, ProviderName
 
@@ -92,7 +93,7 @@ class Listing(_ListingPart):
     source: Text
     """The origin, for display: `Anthropic models.list`."""
     seen: Day
-    base_url: Text | None = None
+    endpoint: Endpoint | None = None
     """The server queried, for providers with several."""
     models: Annotated[tuple[ListedModel, ...], Field(max_length=MODELS_AT_MOST)]
     is_remote: bool = False

@@ -163,6 +163,7 @@ def compatible_profile(listed: ListedModel, name: str, sibling: ModelProfile, li
         api_model=listed.id,
         base_url=sibling.base_url,
         api_key_env=sibling.api_key_env,
+        headers=sibling.headers,
         context_tokens=listed.context_tokens,
         lifecycle=_on_probation(listed, listing, None),
     )

@@ -106,7 +106,7 @@ def _may_be_asked(services: Services, profile: ModelProfile, there: Availability
 def _own_environment(settings: Settings, profiles: Iterable[ModelProfile]) -> Mapping[str, str]:
     """The user's keys, limits and privacy settings, without the data folder."""
     prefixes = ("ANTHROPIC_", "CEREBRAS_", "OLLAMA_", PREFIX)
-    keys = {profile.api_key_env for profile in profiles}
+    keys = {name for profile in profiles for name in profile.variables}
     own = {name: value for name, value in os.environ.items() if name.startswith(prefixes) or name in keys}
     file = settings.config or settings.home / CONFIG_FILE
     return own | ({"CHARGEHAND_CONFIG": str(file.absolute())} if file.exists() else {})

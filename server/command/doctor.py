@@ -15,6 +15,7 @@ from ...memory_store.engagements import read_engagements
 from ...memory_store.index.chroma_server import ChromaServer
 from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in
+from ...profiles.model import Endpoint
 from ...profiles.price import in_dollars
 from ...profiles.retirement import Notice, notices
 from ...profiles.vocabulary import ProviderName, Role
@@ -139,13 +140,11 @@ def _can_be_asked(services: Services, model: str, availability: Mapping[str, Ava
 def _vendors(services: Services, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
     lines: list[Line] = []
     offered = [p for p in services.catalogue if p.is_offered_on(services.today)]
-    servers: list[tuple[ProviderName, str | None]] = [(n, None) for n in services.providers if n != "openai_compatible"]
-    for profile in offered:
-        server = (profile.provider, profile.base_url)
-        if profile.base_url is not None and server not in servers:
-            servers.append(server)
-    for name, url in servers:
-        mine = [p for p in offered if (p.provider, p.base_url) == (name, url)]
+    vendors = [Endpoint(name) for name in services.providers if name != "openai_compatible"]
+    servers = dict.fromkeys([*vendors, *(p.endpoint for p in offered if p.base_url is not None)])
+    for server in servers:
+        name = server.provider
+        mine = [p for p in offered if p.endpoint == server]
         there = [
             p.id for p in mine if services.can_be_asked(p, availability[p.id], local_only=services.rules.local_only)
         ]

@@ -12,6 +12,7 @@ from ..hosts.known import HOSTS
 from .help_text import sentence
 
 _CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREBRAS_BASE_URL")
+_CUSTOM_HEADERS = ("ANTHROPIC_CUSTOM_HEADERS", "CEREBRAS_CUSTOM_HEADERS")
 
 
 def add_host_commands(commands: Any) -> None:
@@ -27,7 +28,7 @@ def add_host_commands(commands: Any) -> None:
     install.add_argument(
         "--with-keys",
         action="store_true",
-        help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead, and"
+        help="copy the keys and headers of this shell into the file; VS Code always asks for them instead, and"
         " Claude Code, Codex and opencode pass on those of the shell that starts them",
     )
     text = "remove this server from a host's configuration, with the keys that were written there"
@@ -48,7 +49,7 @@ def _install(chosen: argparse.Namespace) -> int:
     host = HOSTS[chosen.host]
     try:
         environment = _environment(host, chosen)
-        change = install(host, chosen.config or host.file(), own_command(), environment)
+        change = install(host, chosen.config or host.file(), own_command(), environment, _further_secrets())
     except CallerError as error:
         return print_error(error)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
@@ -99,7 +100,7 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
         given[VARIABLE] = str(data_folder())
     # A key must go to the same address as from this shell, and local-only must apply there too.
     given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
-    for key in KEYS:
+    for key in dict.fromkeys([*KEYS, *_further_secrets()]):
         if host.prompts_for_keys:
             if chosen.with_keys or key not in present:
                 given[key] = input_reference(key)
@@ -111,6 +112,19 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
             raise BadArgument(f"--env: {name[:40]!r} is not of the form NAME=VALUE.")
         given[name.strip()] = value
     return given
+
+
+def _further_secrets() -> list[str]:
+    """The variables of keys and headers that only some users have: those that a profile names, or this shell sets."""
+    from ...profiles.loading import load_catalogue
+    from ..data_folder import PROFILES_FOLDER
+
+    try:
+        profiles = load_catalogue(data_folder() / PROFILES_FOLDER)
+    except RuntimeError:  # there is no home folder
+        profiles = load_catalogue()
+    named = [name for profile in profiles for name in profile.variables]
+    return [*(name for name in _CUSTOM_HEADERS if os.environ.get(name)), *named]
 
 
 def _tell(text: str) -> None:

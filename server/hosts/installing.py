@@ -11,11 +11,13 @@ from typing import Any, cast
 
 from ...profiles.durable_files import refuse_special_file, replace_file
 from ...tools.errors import CallerError
-from .host import KEYS, SERVER, Host
+from .host import SERVER, Host
 from .jsonc import DuplicateMember, with_element, without_element
 from .malformed import Malformed
 
 BACKUP = ".before-chargehand"
+
+_INPUT = "chargehand-"
 
 
 class ConfigRefused(CallerError):
@@ -39,10 +41,13 @@ def own_command() -> tuple[str, ...]:
     return (str(script),) if script.exists() else (sys.executable, "-m", "chargehand.server")
 
 
-def install(host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str]) -> ConfigChange:
+def install(
+    host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str], secrets: Sequence[str] = ()
+) -> ConfigChange:
     """Add an entry, or update the existing one and keep its other fields.
 
-    environment: set in the entry's `env`; other variables already there are kept. Raises ConfigRefused.
+    environment: set in the entry's `env`; other variables already there are kept. secrets: names of variables that a
+    host which passes on single ones is to pass on too. Raises ConfigRefused.
     """
     with_member = host.format.editor.with_member
     env = host.fields.environment
@@ -57,6 +62,11 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
         added = {name: value for name, value in host.form.items() if _member(before, name) is None}
         if _member(before, env) is None:
             added[env] = {}
+        if forwarded := host.fields.forwarded:
+            listed = added.get(forwarded, _member(before, forwarded))
+            names = cast(list[object], listed) if isinstance(listed, list) else []
+            if missing := [name for name in secrets if name not in names]:
+                added[forwarded] = [*names, *missing]
         for name, value in {**host.starting(command), **added}.items():
             text = with_member(text, [*host.entry, name], value)
         for name, value in environment.items():
@@ -105,7 +115,7 @@ def input_reference(key: str) -> str:
 
 
 def _input_id(key: str) -> str:
-    return f"chargehand-{key.lower().replace('_', '-')}"
+    return f"{_INPUT}{key.lower().replace('_', '-')}"
 
 
 def _without_entry(text: str, host: Host) -> str:
@@ -114,7 +124,7 @@ def _without_entry(text: str, host: Host) -> str:
         asked: object = _member(host.format.editor.content(text), "inputs")
         inputs = cast(list[Any], asked) if isinstance(asked, list) else []
         for index in reversed(range(len(inputs))):
-            if _id_of(inputs[index]) in [_input_id(key) for key in KEYS]:
+            if str(_id_of(inputs[index])).startswith(_INPUT):
                 text = without_element(text, ["inputs"], index)
     return text
 
@@ -122,8 +132,8 @@ def _without_entry(text: str, host: Host) -> str:
 def _with_inputs(host: Host, text: str, environment: Mapping[str, str]) -> str:
     asked: object = _member(host.format.editor.content(text), "inputs")
     known = [_id_of(question) for question in cast(list[Any], asked)] if isinstance(asked, list) else []
-    for key in KEYS:
-        if environment.get(key) == input_reference(key) and _input_id(key) not in known:
+    for key, value in environment.items():
+        if value == input_reference(key) and _input_id(key) not in known:
             question = {"type": "promptString", "id": _input_id(key), "description": key, "password": True}
             text = with_element(text, ["inputs"], question)
     return text

@@ -70,13 +70,13 @@ class Account(Generic[_Client]):
         self._client_lock = anyio.Lock()
 
     @property
-    def lacks_key(self) -> bool:
-        """Whether a required key is missing."""
-        return not self.api_key and self.vendor.key_variable is not None
+    def why_unusable(self) -> str | None:
+        """See `Vendor.why_unusable`."""
+        return self.vendor.why_unusable(self.api_key)
 
     def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
         """Whether there is a key. Nothing is sent, so a wrong key is detected only when it is used."""
-        vendor, why_not = self.vendor, self.vendor.missing_key if self.lacks_key else None
+        vendor, why_not = self.vendor, self.why_unusable
         return {
             profile.id: Availability(
                 is_reachable=why_not is None,
@@ -91,7 +91,7 @@ class Account(Generic[_Client]):
 
     async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
         """See `Provider`. send: makes a free request. A busy vendor counts as accessible."""
-        if self.lacks_key or self._gate.blocks(self.vendor.host):
+        if self.why_unusable or self._gate.blocks(self.vendor.host):
             return None
         client = await self.client()
         try:
@@ -142,8 +142,8 @@ class Account(Generic[_Client]):
         """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""
         if request.local_only and not self.vendor.keeps_local(request.profile):
             raise NotLocal(not_local(self.vendor.host))
-        if self.lacks_key:
-            raise MissingKey(self.vendor.missing_key)
+        if (why := self.why_unusable) is not None:
+            raise MissingKey(why)
 
     async def client(self) -> _Client:
         """The vendor's client, created on the first call."""

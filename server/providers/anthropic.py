@@ -23,6 +23,7 @@ from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .error_text import text_in
 from .locality import vendor_url
+from .own_headers import headers_in
 from .reply import Clock, PartialReply, ReplyEnding
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -43,7 +44,7 @@ _DEFAULT_URL = "https://api.anthropic.com"
 _CACHED = {"type": "ephemeral"}
 
 
-def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
+def anthropic_at(base_url: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
     """Anthropic at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Anthropic",
@@ -52,6 +53,7 @@ def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
         own_url=_DEFAULT_URL,
         address_variable="ANTHROPIC_BASE_URL",
         key_variable="ANTHROPIC_API_KEY",
+        headers=headers_in("ANTHROPIC_CUSTOM_HEADERS", custom_headers),
         local_hosts=local_hosts,
     )
 
@@ -60,10 +62,17 @@ class AnthropicProvider:
     """Implements `Provider` for Anthropic."""
 
     def __init__(
-        self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+        self,
+        *,
+        api_key: str,
+        base_url: str,
+        local_hosts: frozenset[str],
+        clock: Clock,
+        gate: Gate | None = None,
+        custom_headers: str = "",
     ) -> None:
         """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
-        vendor = anthropic_at(base_url, local_hosts)
+        vendor = anthropic_at(base_url, local_hosts, custom_headers)
         self._account: Account[anthropic.AsyncAnthropic] = Account(
             vendor, api_key, _connect, translations, gate or Gate(local_hosts)
         )

@@ -21,6 +21,7 @@ from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
 from .openai_wire import Chunk, ErrorBody
+from .own_headers import headers_in
 from .reply import Clock, PartialReply, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
@@ -55,7 +56,7 @@ class _Chunk(Chunk):
     status_code: int = 500
 
 
-def cerebras_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
+def cerebras_at(base_url: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
     """Cerebras at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Cerebras",
@@ -64,6 +65,7 @@ def cerebras_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
         own_url=_DEFAULT_URL,
         address_variable="CEREBRAS_BASE_URL",
         key_variable="CEREBRAS_API_KEY",
+        headers=headers_in("CEREBRAS_CUSTOM_HEADERS", custom_headers),
         local_hosts=local_hosts,
     )
 
@@ -72,10 +74,17 @@ class CerebrasProvider:
     """Implements `Provider` for Cerebras."""
 
     def __init__(
-        self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+        self,
+        *,
+        api_key: str,
+        base_url: str,
+        local_hosts: frozenset[str],
+        clock: Clock,
+        gate: Gate | None = None,
+        custom_headers: str = "",
     ) -> None:
         """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
-        vendor = cerebras_at(base_url, local_hosts)
+        vendor = cerebras_at(base_url, local_hosts, custom_headers)
         self._account: Account[sdk.AsyncCerebras] = Account(
             vendor, api_key, _connect, translations, gate or Gate(local_hosts)
         )

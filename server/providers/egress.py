@@ -102,11 +102,15 @@ def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable
     """
     _keep_bodies_out_of_logs()
     unusable = _unusable(vendor)
+
+    async def add_headers(request: Any) -> None:
+        request.headers.update(vendor.headers.values)
+
     # A client cannot even be constructed with a proxy or with certificates that it cannot use.
     last = gate.check_outgoing if unusable is None else partial(_refuse, unusable)
     return {
         "follow_redirects": False,
-        "event_hooks": {"request": [*first, last]},
+        "event_hooks": {"request": [*first, add_headers, last]},
         # Local traffic must not go through a proxy from the environment.
         "trust_env": not vendor.is_local and unusable is None,
         "verify": _certificates(vendor) if unusable is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),

@@ -9,6 +9,7 @@ _READ_LENGTH = 10_000
 _REASON_LENGTH = 160
 _QUOTE_LENGTH = 16
 """A substring of this length that occurs in both a reason and a prompt counts as a quotation."""
+_SHORTEST_SECRET = 6
 _PAGE = re.compile(r"<(?:!doctype|html|head)\b", re.IGNORECASE)
 _TAG = re.compile(r"<title>.*?</title>|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL)
 
@@ -43,5 +44,7 @@ def sanitised(text: str, private: Sequence[str]) -> str:
     words = _TAG.sub(" ", head) if _PAGE.search(head) else head
     line = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", words)).strip()[:_REASON_LENGTH]
     windows = [line[start : start + _QUOTE_LENGTH] for start in range(max(1, len(line) - _QUOTE_LENGTH + 1))]
-    is_quotation = any(window and window in secret for secret in private for window in windows)
+    is_quotation = any(window and window in secret for secret in private for window in windows) or any(
+        len(secret) >= _SHORTEST_SECRET and secret in line for secret in private
+    )
     return "" if is_quotation else line

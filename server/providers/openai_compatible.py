@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 from pydantic import ValidationError
 
-from ...profiles.model import ModelProfile
+from ...profiles.model import Endpoint, ModelProfile
 from ...tools.provider import (
     Availability,
     Generation,
@@ -28,6 +28,7 @@ from .egress import Gate, client_options, not_local
 from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
 from .openai_wire import Chunk, ChunkAccumulator, ErrorBody
+from .own_headers import headers_of
 from .reply import Clock, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
@@ -50,7 +51,7 @@ _STOPS: dict[str, Stop] = {"length": "length", "content_filter": "refused"}
 _BROKEN_OFF = (None, "error", "abort")
 """`error`: OpenRouter. `abort`: vLLM (`v1/engine/__init__.py`) and sglang 0.5.23, when the server ends the request."""
 _PLACEHOLDER_KEY = "none"
-"""Sent to a server that needs no key, because the SDK requires one."""
+"""For a server that needs no key, because the SDK requires one; it is not sent."""
 _ALLOWED_HEADERS = frozenset(
     {"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"}
 )
@@ -58,7 +59,7 @@ _ALLOWED_HEADERS = frozenset(
 
 @dataclass
 class _Server:
-    """One server, identified by address and key."""
+    """One server, identified by its endpoint."""
 
     account: "Account[openai.AsyncOpenAI]"
     models: ModelList
@@ -68,11 +69,11 @@ class _Server:
     @property
     def is_polled(self) -> bool:
         """Whether its models are listed before each decision: true for the user's own servers, not for vendors."""
-        return self.account.vendor.is_local or self.account.vendor.key_variable is None
+        return self.account.vendor.is_local or not self.account.vendor.credentials
 
 
-def compatible_at(profile: ModelProfile, local_hosts: frozenset[str]) -> Vendor:
-    """The server named by a profile. Raises InvalidAddress."""
+def compatible_at(profile: ModelProfile, local_hosts: frozenset[str], value_of: Callable[[str], str]) -> Vendor:
+    """The server named by a profile. value_of: returns a variable's value; empty: not set. Raises InvalidAddress."""
     place = f"`base_url` in the profile {profile.id}"
     url = vendor_url(profile.base_url or "", place, "")
     return Vendor(
@@ -80,6 +81,7 @@ def compatible_at(profile: ModelProfile, local_hosts: frozenset[str]) -> Vendor:
         url=url,
         address_variable=place,
         key_variable=profile.api_key_env,
+        headers=headers_of(profile, value_of),
         key_remedy=f"Name the variable that holds its key: `api_key_env` in the profile {profile.id}.",
         local_hosts=local_hosts,
     )
@@ -96,7 +98,7 @@ class OpenAICompatibleProvider:
         self._local_hosts = local_hosts
         self._gate = gate or Gate(local_hosts)
         self._clock = clock
-        self._servers: dict[tuple[str, str | None], _Server] = {}
+        self._servers: dict[Endpoint, _Server] = {}
 
     async def availability(
         self, profiles: Sequence[ModelProfile], *, local_only: bool = False
@@ -124,7 +126,7 @@ class OpenAICompatibleProvider:
 
         async with anyio.create_task_group() as group:
             for server in self._servers.values():
-                if not server.account.lacks_key and not self._gate.blocks(server.account.vendor.host):
+                if server.account.why_unusable is None and not self._gate.blocks(server.account.vendor.host):
                     group.start_soon(ask, server)
         problems = [str(listing.problem) for listing in listings if listing.problem is not None]
         return problems[0] if problems and len(problems) == len(listings) else None
@@ -182,13 +184,13 @@ class OpenAICompatibleProvider:
     def _server_of(self, profile: ModelProfile) -> _Server:
         """The server of a profile. Raises Unreachable when its address is invalid."""
         try:
-            vendor = compatible_at(profile, self._local_hosts)
+            vendor = compatible_at(profile, self._local_hosts, self._key_of)
         except InvalidAddress as error:
             raise Unreachable(str(error)) from error
-        address = (vendor.url, profile.api_key_env)
-        if address not in self._servers:
-            self._servers[address] = self._new_server(vendor, profile)
-        return self._servers[address]
+        endpoint = profile.endpoint
+        if endpoint not in self._servers:
+            self._servers[endpoint] = self._new_server(vendor, profile)
+        return self._servers[endpoint]
 
     def _new_server(self, vendor: Vendor, profile: ModelProfile) -> _Server:
         key = self._key_of(profile.api_key_env).strip() if profile.api_key_env else ""
@@ -267,6 +269,8 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
         # The SDK adds headers from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS for every server.
         for name in set(request.headers) - _ALLOWED_HEADERS:
             del request.headers[name]
+        if not api_key:
+            del request.headers["authorization"]
 
     key = api_key or _PLACEHOLDER_KEY
     return openai.AsyncOpenAI(

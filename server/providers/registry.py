@@ -17,8 +17,10 @@ class VendorSettings:
     ollama_host: str = ""
     anthropic_api_key: str = field(default="", repr=False)
     anthropic_base_url: str = ""
+    anthropic_custom_headers: str = field(default="", repr=False)
     cerebras_api_key: str = field(default="", repr=False)
     cerebras_base_url: str = ""
+    cerebras_custom_headers: str = field(default="", repr=False)
     key_of: Callable[[str], str] = field(default=lambda _: "", repr=False)
     """Returns the key in a variable that a profile names (`api_key_env`); empty means absent."""
     local_hosts: frozenset[str] = frozenset()
@@ -46,6 +48,7 @@ def _cerebras(settings: VendorSettings) -> Provider:
     return CerebrasProvider(
         api_key=settings.cerebras_api_key,
         base_url=settings.cerebras_base_url,
+        custom_headers=settings.cerebras_custom_headers,
         local_hosts=settings.local_hosts,
         clock=settings.clock,
         gate=settings.gate,
@@ -58,6 +61,7 @@ def _anthropic(settings: VendorSettings) -> Provider:
     return AnthropicProvider(
         api_key=settings.anthropic_api_key,
         base_url=settings.anthropic_base_url,
+        custom_headers=settings.anthropic_custom_headers,
         local_hosts=settings.local_hosts,
         clock=settings.clock,
         gate=settings.gate,

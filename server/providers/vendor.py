@@ -1,11 +1,12 @@
 """A vendor's facts, as needed for error messages and remedies."""
 
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...profiles.model import ModelProfile
 from .locality import is_local_url
+from .own_headers import OwnHeaders
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Vendor:
     """Where the address is configured: a variable, or a field of a profile."""
     key_variable: str | None = None
     """The variable that holds the key. None: no key is needed."""
+    headers: OwnHeaders = field(default_factory=OwnHeaders)
+    """Sent with every request."""
     key_remedy: str = ""
     """What to do if it requires a key nevertheless. Empty if it always requires one."""
     start_command: str | None = None
@@ -48,6 +51,12 @@ class Vendor:
         return self.is_local and (profile.price is None or self.host in self.local_hosts)
 
     @property
-    def missing_key(self) -> str:
-        """The error message for a missing key, which says where hosts keep keys."""
+    def credentials(self) -> str:
+        """The variables that hold key and headers, for a remedy. Empty: there are none."""
+        return " or ".join(filter(None, (self.key_variable, *self.headers.variables)))
+
+    def why_unusable(self, api_key: str) -> str | None:
+        """Why nothing can be sent with this key (empty: none), and where hosts keep what is missing. None: it can."""
+        if api_key or self.key_variable is None:
+            return self.headers.problem
         return f'No key for {self.name}: set {self.key_variable} in the "env" block of your host\'s MCP config.'

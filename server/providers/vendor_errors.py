@@ -250,7 +250,7 @@ class _Case:
     @property
     def reason(self) -> str:
         """`: REASON`, or empty when there is none that may be shown."""
-        private = [self.key] if self.key else []
+        private = [*filter(None, (self.key, *self.vendor.headers.secrets))]
         if self.request is not None:
             private += [self.request.system, *(turn.text for turn in self.request.turns)]
         reason = sanitised(self.response.text, private)
@@ -285,22 +285,22 @@ def _overloaded(case: _Case) -> ProviderError:
 
 def _authentication(case: _Case) -> ProviderError:
     vendor = case.vendor
-    if vendor.key_variable is None:
+    if not vendor.credentials:
         return AuthenticationFailed(f"{vendor.place} wants you to sign in for {case.model}. {vendor.key_remedy}")
     return AuthenticationFailed(
-        f'{vendor.place} does not accept the key. Correct {vendor.key_variable} in the "env" block of your host\'s MCP '
-        "config."
+        f'{vendor.place} does not accept the key. Correct {vendor.credentials} in the "env" block of your host\'s '
+        "MCP config."
     )
 
 
 def _forbidden(case: _Case) -> ProviderError:
     """Ollama's cloud also forbids models that need a subscription, and OpenRouter what a guardrail blocked."""
-    if case.vendor.key_variable is None:
+    if not case.vendor.credentials:
         what = f"{case.vendor.place} does not let you use {case.model}{case.cause}"
         return AuthenticationFailed(f"{what}. Use another model.") if case.reason else _authentication(case)
     return AuthenticationFailed(
         f"{case.vendor.place} does not let this account use {case.model}{case.cause}. Check the account in the "
-        f'vendor console, or set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
+        f'vendor console, or set another key: {case.vendor.credentials} in the "env" block of your host\'s MCP config.'
     )
 
 

@@ -7,6 +7,7 @@ Format: https://platform.openai.com/docs/api-reference/models/list. The context 
 
 import datetime as dt
 
+from ...profiles.model import Endpoint
 from ...profiles.releases.listing import ListedModel, Listing
 from ..providers.egress import Gate
 from ..providers.openai_wire import ServedModels
@@ -14,8 +15,10 @@ from ..providers.vendor import Vendor
 from .fetching import Reader
 
 
-async def read_compatible(vendor: Vendor, gate: Gate, api_key: str | None, today: dt.date, base_url: str) -> Listing:
-    """All models of the server. base_url: as written in its profiles. Raises ListingUnavailable."""
+async def read_compatible(
+    vendor: Vendor, gate: Gate, api_key: str | None, today: dt.date, endpoint: Endpoint
+) -> Listing:
+    """All models of the server. endpoint: as its profiles name it. Raises ListingUnavailable."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     async with Reader(vendor, gate, headers) as reader:
         response = await reader.get("/models", ServedModels)
@@ -23,7 +26,7 @@ async def read_compatible(vendor: Vendor, gate: Gate, api_key: str | None, today
         provider="openai_compatible",
         source=f"{vendor.name} models",
         seen=today,
-        base_url=base_url,
+        endpoint=endpoint,
         models=tuple(ListedModel(id=model.id, context_tokens=model.full_window) for model in response.data),
         is_remote=not vendor.is_local,
     )

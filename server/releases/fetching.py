@@ -96,9 +96,8 @@ class Reader:
     async def _body(self, response: "httpx.Response") -> bytes:
         name = self.vendor.name
         if response.status_code in (401, 403):
-            raise InvalidListing(
-                f"{name} refuses the key ({response.status_code}): correct {self.vendor.key_variable}."
-            )
+            where = self.vendor.credentials or self.vendor.address_variable
+            raise InvalidListing(f"{name} refuses the key ({response.status_code}): correct {where}.")
         if response.status_code != 200:
             raise InvalidListing(f"{name} answers with status {response.status_code} and no listing.")
         if response.headers.get("content-encoding", "identity") != "identity":

@@ -10,7 +10,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 
 from ...profiles.catalogue import Catalogue
-from ...profiles.model import ModelProfile
+from ...profiles.model import Endpoint, ModelProfile
 from ...profiles.releases.compare import Findings, compare
 from ...profiles.releases.comparison import KnownPrice
 from ...profiles.releases.listing import Listing
@@ -38,7 +38,8 @@ class _Query:
 
     vendor: Vendor
     read: Callable[[], Awaitable[Listing]]
-    lacks_key: bool = False
+    why_not: str | None = None
+    """What is not set, with the remedy. None: nothing."""
 
 
 @dataclass
@@ -64,8 +65,8 @@ async def find_releases(
 
     async def ask(query: _Query, answer: _Answer) -> None:
         try:
-            if query.lacks_key:
-                answer.note = f"{query.vendor.name} was not asked. {query.vendor.missing_key}"
+            if query.why_not is not None:
+                answer.note = f"{query.vendor.name} was not asked. {query.why_not}"
             else:
                 answer.listing = await query.read()
         except NotLocal:
@@ -108,12 +109,12 @@ def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date, unu
     """unusable: gets a message for each address in a profile that cannot be used."""
     hosts = settings.local_hosts
     gate = settings.gate or Gate(hosts)
-    anthropic = anthropic_at(settings.anthropic_base_url, hosts)
+    anthropic = anthropic_at(settings.anthropic_base_url, hosts, settings.anthropic_custom_headers)
     key = settings.anthropic_api_key.strip()
-    yield _Query(anthropic, partial(read_anthropic, anthropic, gate, key, today), lacks_key=not key)
-    cerebras = cerebras_at(settings.cerebras_base_url, hosts)
+    yield _Query(anthropic, partial(read_anthropic, anthropic, gate, key, today), anthropic.why_unusable(key))
+    cerebras = cerebras_at(settings.cerebras_base_url, hosts, settings.cerebras_custom_headers)
     key = settings.cerebras_api_key.strip()
-    yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), lacks_key=not key)
+    yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), cerebras.why_unusable(key))
     ollama = ollama_at(settings.ollama_host, hosts)
     known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
     yield _Query(ollama, partial(read_ollama, ollama, gate, known, today))
@@ -124,19 +125,20 @@ def _own_servers(
     settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date, unusable: list[str]
 ) -> Iterator[_Query]:
     """The servers that profiles name by `base_url`, each once."""
-    asked = set[str]()
+    asked = set[Endpoint]()
     for profile in catalogue:
-        if profile.base_url is None or profile.provider != "openai_compatible" or profile.base_url in asked:
+        endpoint = profile.endpoint
+        if endpoint.base_url is None or endpoint in asked:
             continue
-        asked.add(profile.base_url)
+        asked.add(endpoint)
         try:
-            vendor = compatible_at(profile, settings.local_hosts)
+            vendor = compatible_at(profile, settings.local_hosts, settings.key_of)
         except InvalidAddress as error:
             unusable.append(str(error))
             continue
         key = settings.key_of(profile.api_key_env).strip() if profile.api_key_env else ""
         yield _Query(
             vendor,
-            partial(read_compatible, vendor, gate, key or None, today, profile.base_url),
-            lacks_key=profile.api_key_env is not None and not key,
+            partial(read_compatible, vendor, gate, key or None, today, endpoint),
+            vendor.why_unusable(key),
         )

@@ -240,6 +240,39 @@ async def test_doctor_tests_the_keys_without_disclosing_them(environment: dict[s
     assert "sk-ant-wrong" not in result.out + result.error
 
 
+async def test_doctor_judges_each_set_of_headers_at_one_address_and_nothing_shows_their_values(
+    environment: dict[str, str],
+):
+    peer = OpenAICompatiblePeer(Script(), [OpenModel("org/Mine")])
+    profiles = Path(environment["CHARGEHAND_HOME"]) / "profiles"
+    profiles.mkdir(parents=True)
+    async with serving(peer.app) as url:
+        for team in ("one", "two"):
+            (profiles / f"{team}.yaml").write_text(
+                f"""
+id: {team}
+name: Mine
+provider: openai_compatible
+api_model: org/Mine
+base_url: {url}/v1
+headers:
+  X-Team-Auth: Bearer ${{TEAM_{team.upper()}}}
+lifecycle: {{status: active, source: me, seen: 2026-11-30}}
+""",
+                encoding="utf-8",
+            )
+        own = environment | {"TEAM_ONE": "tok-0123456789"}
+        result = await run_command(own, "doctor", "--json")
+        shown = await run_command(own, "profiles", "show", "one")
+
+    assert peer.journal.exchanges[0].headers["x-team-auth"] == "Bearer tok-0123456789"
+    lines = [line for line in result.json["lines"] if line["what"] == "openai_compatible"]
+    assert [line["health"] for line in lines] == ["ok", "missing"]
+    assert "the header X-Team-Auth of the profile two: set TEAM_TWO in" in lines[1]["finding"]
+    assert "X-Team-Auth: Bearer ${TEAM_ONE}" in shown.out
+    assert "tok-0123456789" not in result.out + result.error + shown.out + shown.error
+
+
 @pytest.mark.parametrize(
     ("variable", "address", "message"),
     [

@@ -301,6 +301,49 @@ def test_keys_are_written_only_on_request_and_never_printed(
     assert KEY not in printed.out + printed.err
 
 
+@pytest.mark.parametrize("host", ["claude-desktop", "codex", "vscode"])
+def test_variables_of_profiles_and_headers_are_written_as_keys_are(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+):
+    monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "data"))
+    secrets = {"ROUTER_KEY": KEY, "GATEWAY_TOKEN": KEY, "ANTHROPIC_CUSTOM_HEADERS": f"x-gateway-key: {KEY}"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    profiles = tmp_path / "data" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "mine.yaml").write_text(
+        """
+id: mine
+name: Mine
+provider: openai_compatible
+api_model: org/Mine
+base_url: https://gateway.example/v1
+api_key_env: ROUTER_KEY
+headers:
+  X-Team-Auth: Bearer ${GATEWAY_TOKEN}
+lifecycle: {status: active, source: me, seen: 2026-11-30}
+""",
+        encoding="utf-8",
+    )
+
+    run("install", host, "--config", file)
+    without = entry(file, host)
+    run("install", host, "--config", file, "--with-keys")
+    with_keys = entry(file, host)
+    run("uninstall", host, "--config", file)
+
+    assert KEY not in str(without)
+    if host == "codex":  # it passes on what is in its own environment
+        assert with_keys["env_vars"] == without["env_vars"]
+        assert secrets.keys() <= set(without["env_vars"])
+    if host == "vscode":  # it asks its user
+        assert secrets.keys() <= without["env"].keys()
+        assert KEY not in str(with_keys)
+    else:
+        assert secrets.items() <= with_keys["env"].items()
+    assert "chargehand" not in file.read_text()
+
+
 @pytest.mark.parametrize("host", ["claude-desktop", "zed"])
 def test_after_uninstall_the_backup_is_the_original_file_and_no_file_has_a_key(
     file: Path, monkeypatch: pytest.MonkeyPatch, host: str

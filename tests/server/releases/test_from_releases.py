@@ -166,3 +166,13 @@ async def test_an_announced_price_counts_in_usage_from_its_effective_day_on(open
         after = await spent() - before
 
     assert after == pytest.approx(70 * before, rel=0.05)
+
+
+async def test_a_vendor_behind_a_gateway_is_asked_with_the_headers_of_its_variable(open_vendors, update, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-gateway-provider: anthropic")
+
+    async with open_vendors() as peers:
+        await update()
+
+    (asked,) = peers.anthropic.journal.exchanges
+    assert (asked.path, asked.headers.get("x-gateway-provider")) == ("/v1/models", "anthropic")

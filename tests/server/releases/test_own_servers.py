@@ -102,3 +102,34 @@ async def test_an_unusable_address_in_a_profile_is_named_and_the_other_servers_a
     assert ("org-other-7b",) in result.proposed
     assert result.code == 1
     assert "`base_url` in the profile broken does not hold a usable address." in result.error
+
+
+async def test_servers_that_only_headers_tell_apart_are_asked_each_with_its_own(update, home: Path, monkeypatch):
+    async def models(request: Request) -> Response:
+        team = request.headers["x-team"]
+        return JSONResponse({"data": [{"id": f"org/of-{team}"}, {"id": f"new-of-{team}"}]})
+
+    monkeypatch.setenv("TEAM_ONE", "one")
+    async with serving(Starlette(routes=[Route("/v1/models", models)])) as url:
+        (home / "profiles").mkdir(parents=True)
+        for team, value in (("one", "${TEAM_ONE}"), ("two", "two"), ("three", "${TEAM_THREE}")):
+            text = f"""
+id: {team}
+name: Model of {team}
+provider: openai_compatible
+api_model: org/of-{team}
+base_url: {url}/v1
+headers:
+  X-Team: {value}
+lifecycle: {{status: active, source: me, seen: 2026-11-25}}
+"""
+            (home / "profiles" / f"{team}.yaml").write_text(text, encoding="utf-8")
+        result = await update(apply=True)
+
+    assert {name: result.proposed[name,]["headers"] for name in ("new-of-one", "new-of-two")} == {
+        "new-of-one": {"X-Team": "${TEAM_ONE}"},
+        "new-of-two": {"X-Team": "two"},
+    }
+    assert len(result.proposed) == 2
+    assert not any("org/of-" in notice for notice in result.json["notices"])  # none is reported as absent
+    assert any("set TEAM_THREE" in notice for notice in result.json["notices"])

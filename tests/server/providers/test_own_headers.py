@@ -1,0 +1,136 @@
+"""Headers of the user's own, as gateways want them: sent with every request to their server, and shown nowhere."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.tools.provider import MissingKey, ProviderError, Unreachable, VendorFailed
+
+pytestmark = pytest.mark.anyio
+
+REPLY = Reply("print('hello')")
+HEADERS = {"headers": {"X-Provider": "anthropic", "X-Gateway-Auth": "Bearer ${GATEWAY_TOKEN}"}}
+TOKEN = "tok-0123456789"
+
+
+async def test_they_are_sent_with_each_request_and_no_key_is_made_up(compatible, make_profile, make_request, observer):
+    async with compatible(lambda _: REPLY, keys={"GATEWAY_TOKEN": TOKEN}) as (peer, provider):
+        profile = make_profile(**HEADERS)
+        known = (await provider.availability([profile]))["own-qwen"]
+        await provider.generate(make_request("own-qwen", profile=profile), observer)
+
+    assert known.is_reachable
+    listed, asked = peer.journal.exchanges
+    assert (listed.path, asked.path) == ("/v1/models", "/v1/chat/completions")
+    for exchange in (listed, asked):
+        assert exchange.headers["x-provider"] == "anthropic"
+        assert exchange.headers["x-gateway-auth"] == f"Bearer {TOKEN}"
+    assert peer.authorizations == {None}
+
+
+async def test_authorization_in_another_form_than_a_bearer_key_can_be_sent(
+    compatible, make_profile, make_request, observer
+):
+    async with compatible(lambda _: REPLY, keys={"LOGIN": "dXNlcjpwdw=="}) as (peer, provider):
+        profile = make_profile(headers={"Authorization": "Basic ${LOGIN}"})
+        await provider.availability([profile])
+        await provider.generate(make_request("own-qwen", profile=profile), observer)
+
+    assert peer.authorizations == {"Basic dXNlcjpwdw=="}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "",
+            "No value for the header X-Gateway-Auth of the profile own-qwen: set GATEWAY_TOKEN in the "
+            '"env" block of your host\'s MCP config.',
+        ),
+        (
+            f"{TOKEN}\u2019",
+            "The profile own-qwen: the header X-Gateway-Auth has a value that no header can have; it is one line of"
+            ' ASCII, of 1 to 8,000 characters. Correct GATEWAY_TOKEN in the "env" block of your host\'s MCP config.',
+        ),
+    ],
+)
+async def test_a_model_whose_variable_is_unusable_is_not_asked_and_the_reason_names_it(
+    compatible, make_profile, make_request, observer, value, expected
+):
+    async with compatible(lambda _: REPLY, keys={"GATEWAY_TOKEN": value}) as (peer, provider):
+        profile = make_profile(**HEADERS)
+        known = (await provider.availability([profile]))["own-qwen"]
+        with pytest.raises(MissingKey) as caught:
+            await provider.generate(make_request("own-qwen", profile=profile), observer)
+        assert await provider.check_access() is None
+
+    assert (known.is_reachable, known.why_not, str(caught.value)) == (False, expected, expected)
+    assert peer.journal.exchanges == []
+
+
+async def test_profiles_with_other_headers_at_one_address_are_other_servers(address, make_profile):
+    async def models(request: Request) -> Response:
+        if request.headers["x-team"] == "one":
+            return JSONResponse({"data": [{"id": "org/own-qwen"}]})
+        return JSONResponse({"error": {"message": "no such team"}}, 500)
+
+    async with serving(Starlette(routes=[Route("/v1/models", models)])) as url:
+        address.url = url
+        provider = LOADERS["openai_compatible"](VendorSettings())
+        teams = [make_profile(id=team, headers={"x-team": team}) for team in ("one", "two")]
+        known = await provider.availability(teams)
+        await provider.aclose()
+
+    assert {name: there.is_reachable for name, there in known.items()} == {"one": True, "two": False}
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_an_error_names_the_variable_of_a_header_and_never_quotes_its_value(
+    compatible, make_profile, make_request, observer, status
+):
+    fault = HttpFault(status, message=f"bad token {TOKEN}")
+    async with compatible(lambda _: fault, keys={"GATEWAY_TOKEN": TOKEN}) as (_, provider):
+        with pytest.raises(ProviderError) as caught:
+            await provider.generate(make_request("own-qwen", profile=make_profile(**HEADERS)), observer)
+
+    assert TOKEN not in str(caught.value)
+    assert ("GATEWAY_TOKEN" in str(caught.value)) == (not isinstance(caught.value, VendorFailed))
+
+
+async def test_a_redirect_does_not_take_them_to_another_server(
+    compatible, make_profile, make_request, observer, address
+):
+    async with compatible(lambda _: REPLY, keys={"GATEWAY_TOKEN": TOKEN}) as (peer, provider):
+        elsewhere = address.url
+
+        async def redirect(request: Request) -> Response:
+            return RedirectResponse(f"{elsewhere}{request.url.path}", 307)
+
+        routes = [Route("/v1/chat/completions", redirect, methods=["POST"]), Route("/v1/models", redirect)]
+        async with serving(Starlette(routes=routes)) as url:
+            profile = make_profile(base_url=f"{url}/v1", **HEADERS)
+            known = (await provider.availability([profile]))["own-qwen"]
+            with pytest.raises(Unreachable, match="redirect"):
+                await provider.generate(make_request("own-qwen", profile=profile), observer)
+
+    assert not known.is_reachable
+    assert peer.journal.exchanges == []
+
+
+async def test_headers_in_the_variable_of_a_vendor_are_checked_before_anything_is_sent(
+    make_request, observer, monkeypatch
+):
+    text = f"x-provider: anthropic\nx-gateway-key: {TOKEN}\u2019"
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", text)  # the SDK reads it itself
+    provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="k", anthropic_custom_headers=text))
+
+    with pytest.raises(MissingKey) as caught:
+        await provider.generate(make_request("claude-haiku-5-5"), observer)
+
+    assert str(caught.value).startswith("ANTHROPIC_CUSTOM_HEADERS: x-gateway-key has a value that no header can have")
+    assert TOKEN not in str(caught.value)
