@@ -43,6 +43,10 @@ class _CompletionDetails(_Part):
     reasoning_tokens: int | None = None
 
 
+class _CostDetails(_Part):
+    upstream_inference_cost: float | None = None
+
+
 class Counters(_Part):
     """The token counts and cost that a server reports for an answer."""
 
@@ -52,10 +56,14 @@ class Counters(_Part):
     completion_tokens_details: _CompletionDetails | None = None
     cost: float | None = None
     """US dollars that OpenRouter charged. None: not stated, or not a number ("free")."""
+    is_byok: bool | None = None
+    """True: a key of the user's own paid the model's vendor, and `cost` is only OpenRouter's fee
+    (https://openrouter.ai/docs/cookbook/administration/usage-accounting, seen 2026-11-30)."""
+    cost_details: _CostDetails | None = None
 
-    @field_validator("cost", mode="wrap")
+    @field_validator("cost", "is_byok", "cost_details", mode="wrap")
     @classmethod
-    def _as_an_amount(cls, given: Any, handler: ValidatorFunctionWrapHandler) -> float | None:
+    def _if_usable(cls, given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         # No error, so that a paid answer is not lost; its cost then follows from the price and the token counts.
         try:
             return handler(given)
@@ -64,10 +72,16 @@ class Counters(_Part):
 
     def apply_to(self, reply: PartialReply) -> None:
         """Set the reply's usage and charge, as far as they are stated."""
-        if self.cost is not None:
-            reply.set_charge(self.cost)
+        if (charge_usd := self._charge_usd()) is not None:
+            reply.set_charge(charge_usd)
         if (usage := self._usage(reply)) is not None:
             reply.set_usage(usage)
+
+    def _charge_usd(self) -> float | None:
+        if self.cost is None or not self.is_byok:
+            return self.cost
+        upstream_usd = self.cost_details.upstream_inference_cost if self.cost_details else None
+        return None if upstream_usd is None else self.cost + upstream_usd
 
     def _usage(self, reply: PartialReply) -> Usage | None:
         if not self.prompt_tokens or self.completion_tokens is None:

@@ -156,6 +156,20 @@ async def test_the_cost_that_openrouter_reports_is_taken_over(compatible, make_r
 
 
 @pytest.mark.parametrize(
+    ("details", "cost_usd"),
+    [({"upstream_inference_cost": 0.5}, 0.525), ({"upstream_inference_cost": None}, None), (None, None), ("?", None)],
+)
+async def test_what_a_key_of_ones_own_is_charged_behind_openrouter_counts_too(
+    compatible, make_request, observer, details, cost_usd
+):
+    claims = {"is_byok": True, "cost_details": details}
+    async with compatible(lambda _: REPLY, habit="openrouter", cost_usd=0.025, claims=claims) as (_, provider):
+        generation = await provider.generate(make_request("own-qwen"), observer)
+
+    assert generation.usage.cost_usd == cost_usd
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         {"prompt_tokens": 10**30},
