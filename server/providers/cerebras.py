@@ -183,7 +183,8 @@ def _wait_s(headers: Mapping[str, str], message: str) -> float | None:
 
     A limit is exceeded when nothing of it remains, or when less remains than the request needs; in the latter case
     only the message names it.
-    https://inference-docs.cerebras.ai/support/rate-limits (seen 2026-11-30)
+    https://inference-docs.cerebras.ai/support/rate-limits (seen 2026-11-30; it names headers only in copies before
+    July 2026, when tokens got two limits, uncached and total)
     """
     if (wait_s := seconds_of(headers.get("retry-after"))) is not None:
         return wait_s
