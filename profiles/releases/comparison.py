@@ -26,15 +26,20 @@ class Comparison:
     today: dt.date
 
     @property
+    def _endpoint(self) -> Endpoint:
+        return self.listing.endpoint or Endpoint(self.listing.provider)
+
+    @property
     def profiles(self) -> list[ModelProfile]:
         """The profiles of the vendor or server listed."""
-        asked = self.listing.endpoint or Endpoint(self.listing.provider)
-        return [p for p in self.catalogue if p.endpoint == asked]
+        return [p for p in self.catalogue if p.endpoint == self._endpoint]
 
     @property
     def unknown(self) -> list[ListedModel]:
-        """Offered models without a profile."""
-        known = {listed.id for p in self.profiles if (listed := self.listing.find(p.api_model)) is not None}
+        """Offered models without a profile. One for the same address with another key or other headers counts."""
+        url = self._endpoint.base_url
+        here = [p for p in self.catalogue if (p.provider, p.base_url) == (self.listing.provider, url)]
+        known = {listed.id for p in here if (listed := self.listing.find(p.api_model)) is not None}
         offered = [listed for listed in self.listing.models if listed.lifecycle in (None, "active")]
         return [listed for listed in offered if listed.id not in known]
 

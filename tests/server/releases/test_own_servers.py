@@ -107,7 +107,8 @@ async def test_an_unusable_address_in_a_profile_is_named_and_the_other_servers_a
 async def test_servers_that_only_headers_tell_apart_are_asked_each_with_its_own(update, home: Path, monkeypatch):
     async def models(request: Request) -> Response:
         team = request.headers["x-team"]
-        return JSONResponse({"data": [{"id": f"org/of-{team}"}, {"id": f"new-of-{team}"}]})
+        ids = (f"org/of-{team}", f"new-of-{team}", "new-of-both", "org/of-three")
+        return JSONResponse({"data": [{"id": name} for name in ids]})
 
     monkeypatch.setenv("TEAM_ONE", "one")
     async with serving(Starlette(routes=[Route("/v1/models", models)])) as url:
@@ -130,6 +131,7 @@ lifecycle: {{status: active, source: me, seen: 2026-11-25}}
         "new-of-one": {"X-Team": "${TEAM_ONE}"},
         "new-of-two": {"X-Team": "two"},
     }
-    assert len(result.proposed) == 2
+    assert {name for (name,) in result.proposed} == {"new-of-one", "new-of-two", "new-of-both"}
+    assert not any("no profile id is free" in notice for notice in result.json["notices"])
     assert not any("org/of-" in notice for notice in result.json["notices"])  # none is reported as absent
     assert any("set TEAM_THREE" in notice for notice in result.json["notices"])
