@@ -57,19 +57,30 @@ def vendor_url(value: str, variable: str, default: str) -> str:
 
 
 def ollama_url(value: str) -> str:
-    """The address that Ollama's own client reads from OLLAMA_HOST: `http://` and port 11434 unless given.
+    """The address that Ollama's own clients read from OLLAMA_HOST: `http://` and port 11434 unless given.
 
     With a scheme but no port, the scheme's default port is used. The unspecified address, on which a server listens
-    on all interfaces, means this machine to a client. Raises InvalidAddress.
+    on all interfaces, means this machine to a client. Quotes, and an IPv6 address without brackets, are taken as by
+    `ollama` itself (`envconfig/config.go`), which the Python package refuses. Raises InvalidAddress.
     (`_parse_host` of the ollama package 0.6.3.)
     """
-    text = value.strip() or "127.0.0.1"
-    scheme, separator, _ = text.partition("://")
+    text = value.strip().strip("\"'").strip() or "127.0.0.1"
+    scheme, separator, rest = text.partition("://")
     if not separator:
-        return _plain_url(f"http://{text}", "OLLAMA_HOST", port=OLLAMA_PORT)
+        return _plain_url(f"http://{_in_brackets(text)}", "OLLAMA_HOST", port=OLLAMA_PORT)
     if scheme not in _DEFAULT_PORTS:
         raise InvalidAddress("OLLAMA_HOST must be host, host:port, or a URL that begins with http:// or https://.")
-    return _plain_url(text, "OLLAMA_HOST", port=_DEFAULT_PORTS[scheme])
+    return _plain_url(f"{scheme}://{_in_brackets(rest)}", "OLLAMA_HOST", port=_DEFAULT_PORTS[scheme])
+
+
+def _in_brackets(location: str) -> str:
+    """Host and path, with brackets around a host that is an IPv6 address."""
+    host, slash, path = location.partition("/")
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return location
+    return f"[{address}]{slash}{path}"
 
 
 def _plain_url(text: str, variable: str, *, port: int | None) -> str:

@@ -83,6 +83,10 @@ def test_a_url_is_local_if_its_host_is(url, local):
         ("0.0.0.0:9999", "http://127.0.0.1:9999"),
         ("[::]:9999", "http://[::1]:9999"),
         ("[::1]", "http://[::1]:11434"),
+        ("::1", "http://[::1]:11434"),
+        ("::", "http://[::1]:11434"),
+        ("http://fd00::2/ollama", "http://[fd00::2]:80/ollama"),
+        (" '1.2.3.4' ", "http://1.2.3.4:11434"),
         (":11435", "http://127.0.0.1:11435"),
     ],
 )
@@ -101,6 +105,7 @@ def test_ollama_host_is_interpreted_as_by_ollamas_own_client(value, url):
         "x:99999",
         "x:port",
         "http://[::1",
+        "::1:11434:x",
     ],
 )
 def test_an_invalid_or_ambiguous_ollama_host_is_refused_by_name(value):
