@@ -17,6 +17,7 @@ KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
 
 _FOLDERS = {
     "APPDATA": "~/AppData/Roaming",
+    "CLINE_DIR": "~/.cline",
     "CODEX_HOME": "~/.codex",
     "XDG_CONFIG_HOME": "~/.config",
 }
@@ -50,6 +51,8 @@ class Host:
     """Fields of an entry besides those."""
     other_names: Sequence[str] = ()
     """Names that the file may have as well, in the same folder."""
+    folder: str | None = None
+    """A folder that exists once the host was started, if the file's own may be missing then. ~ is expanded."""
     workspace: str | None = None
     """The placeholder that the host replaces with the open project's folder. None: it has none."""
     prompts_for_keys: bool = False
@@ -77,6 +80,12 @@ class Host:
             ) from error
         files = [first, *map(first.with_name, self.other_names)]
         return next((file for file in files if file.exists()), first)
+
+    def may_create(self, file: Path) -> bool:
+        """Whether a file may be created: its folder exists, or it is the user's own and the host was started."""
+        if file.parent.is_dir() or self.folder is None:
+            return file.parent.is_dir()
+        return Path(self.folder).expanduser().is_dir() and file == Path(os.path.realpath(self.file()))
 
     def starting(self, command: Sequence[str]) -> dict[str, object]:
         """The fields of an entry that starts a command."""

@@ -18,6 +18,8 @@ from .malformed import Malformed
 BACKUP = ".before-chargehand"
 
 _INPUT = "chargehand-"
+_URLS = ("url", "httpUrl", "serverUrl")
+"""The fields of hosts for a server's address."""
 
 
 class ConfigRefused(CallerError):
@@ -100,10 +102,11 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
 def address_in(entry: object) -> str | None:
     """The URL of an entry, without user and query, which may contain keys. None: the entry starts a process."""
     fields = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
-    if "url" not in fields and fields.get("type") in (None, "stdio", "local"):
+    given = next((fields[name] for name in _URLS if name in fields), None)
+    if given is None and fields.get("type") in (None, "stdio", "local"):
         return None
     try:
-        address = urllib.parse.urlsplit(str(fields.get("url", "")))
+        address = urllib.parse.urlsplit(str(given or ""))
     except ValueError:
         return "no address"
     return urllib.parse.urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", ""))
@@ -172,7 +175,7 @@ def _read(file: Path, host: Host) -> str | None:
         refuse_special_file(file)
         return file.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
-        if file.parent.is_dir():
+        if host.may_create(file):
             return None
         raise ConfigRefused(
             f"{file.parent}: there is no such folder, so {host.title} was never started here. Start it once, or name"
@@ -211,6 +214,7 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
         return ConfigChange(file, is_changed=False, backup=None)
     try:
         backup = _backed_up(host, file, before, installs=installs) if before and before.strip() else None
+        file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, after.encode("utf-8"))
     except OSError as error:
         raise ConfigRefused(f"{file}: it cannot be written ({error}). It was not changed.") from error

@@ -1,7 +1,8 @@
 """The supported hosts: where each keeps its server entries, and in what format.
 
-Locations and formats follow their documentation (seen 2026-11-30). Claude Code 2.1.332, Codex 0.171.0, Copilot CLI
-1.0.102, Gemini CLI 0.61.0, opencode 1.18.33 and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
+Locations and formats follow their documentation (seen 2026-11-30), those of Amp and Droid what their own `mcp add`
+writes. Claude Code 2.1.332, Cline CLI 3.0.65, Codex 0.171.0, Copilot CLI 1.0.102, Gemini CLI 0.61.0, opencode 1.18.33
+and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,13 @@ HOSTS: Mapping[str, Host] = {
     host.name: host
     for host in (
         Host(
+            "amp",
+            "Amp",
+            {"linux": "~/.config/amp/settings.json"},
+            "amp.mcpServers",
+            folder="~/.local/share/amp",
+        ),
+        Host(
             "claude-desktop",
             "Claude Desktop",
             {
@@ -34,6 +42,15 @@ HOSTS: Mapping[str, Host] = {
             {"linux": "~/.claude.json"},
             "mcpServers",
             form={"type": "stdio", "timeout": _TOOL_TIMEOUT_S * 1_000},
+            environment=_TEXT_ALONE,
+            inherits=True,
+        ),
+        Host(
+            "cline",
+            "Cline CLI",
+            {"linux": "%CLINE_DIR%/data/settings/cline_mcp_settings.json"},
+            "mcpServers",
+            form={"timeout": _TOOL_TIMEOUT_S},
             environment=_TEXT_ALONE,
             inherits=True,
         ),
@@ -56,7 +73,9 @@ HOSTS: Mapping[str, Host] = {
             environment=_TEXT_ALONE,
         ),
         Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),
+        Host("droid", "Droid", {"linux": "~/.factory/mcp.json"}, "mcpServers", form={"type": "stdio"}, inherits=True),
         Host("gemini", "Gemini CLI", {"linux": "~/.gemini/settings.json"}, "mcpServers"),
+        Host("kiro", "Kiro", {"linux": "~/.kiro/settings/mcp.json"}, "mcpServers", folder="~/.kiro"),
         Host(
             "opencode",
             "opencode",
@@ -81,6 +100,7 @@ HOSTS: Mapping[str, Host] = {
             workspace="${workspaceFolder}",
             prompts_for_keys=True,
         ),
+        Host("windsurf", "Windsurf", {"linux": "~/.codeium/windsurf/mcp_config.json"}, "mcpServers"),
         Host(
             "zed",
             "Zed",

@@ -274,6 +274,19 @@ def test_installing_for_a_host_that_was_never_started_is_refused(tmp_path: Path,
     assert "Zed was never started here" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_missing_folder_of_a_hosts_file_is_created_once_the_host_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = run("install", "kiro")
+    (tmp_path / ".kiro").mkdir()
+
+    assert (before, run("install", "kiro")) == (1, 0)
+
+    assert entry(tmp_path / ".kiro/settings/mcp.json", "kiro")
+    assert run("install", "kiro", "--config", tmp_path / "nowhere/mcp.json") == 1
+
+
 def test_installing_through_a_symlink_keeps_the_symlink(tmp_path: Path, file: Path):
     (tmp_path / "dotfiles").mkdir()
     target = tmp_path / "dotfiles" / "mcp.json"
@@ -522,6 +535,16 @@ def test_an_entry_with_a_url_is_left_unchanged_until_it_is_uninstalled(
     assert KEY not in printed
     assert run("uninstall", "claude-code", "--config", file) == 0
     assert run("install", "claude-code", "--config", file) == 0
+
+
+@pytest.mark.parametrize(("host", "name"), [("gemini", "httpUrl"), ("windsurf", "serverUrl")])
+def test_an_entry_with_a_url_under_the_hosts_own_name_is_left_unchanged(file: Path, host: str, name: str):
+    written = json.dumps({"mcpServers": {"chargehand": {name: "http://127.0.0.1:9/mcp"}}})
+    file.write_text(written)
+
+    assert run("install", host, "--config", file) == 1
+
+    assert file.read_text() == written
 
 
 def test_doctor_reports_that_no_server_answers_at_the_url_of_an_entry(file: Path, capsys: pytest.CaptureFixture[str]):
