@@ -312,11 +312,14 @@ def _no_credit(case: _Case) -> ProviderError:
 
 
 def _unknown(case: _Case) -> ProviderError:
-    """A 404 whose text says nothing of a model comes from a server that has no such path."""
+    """A 404 whose text says nothing of a model comes from a server that has no such path.
+
+    OpenRouter has "no endpoints" for a model that the account's settings rule out (seen 2026-11-30).
+    """
     if case.request is None:
         return _wrong_server(case)
     text, model = f"{case.response.kind} {case.response.text}".lower(), case.request.profile.api_model.lower()
-    is_about_model = not case.response.text or "model" in text or model in text
+    is_about_model = not case.response.text or any(words in text for words in ("model", model, "no endpoints"))
     return unknown_model(case.vendor, case.request, case.cause) if is_about_model else _wrong_server(case)
 
 

@@ -329,6 +329,16 @@ async def test_a_model_that_is_not_loaded_is_told_from_a_request_of_the_wrong_fo
             await provider.generate(make_request("own-qwen"), observer)
 
 
+async def test_a_model_that_the_accounts_privacy_settings_rule_out_is_told_from_a_wrong_address(
+    compatible, make_request, observer
+):
+    reason = "No endpoints available matching your guardrail restrictions and data policy."
+
+    async with compatible(lambda _: HttpFault(404, message=reason), habit="openrouter") as (_, provider):
+        with pytest.raises(UnknownModelId, match=reason):
+            await provider.generate(make_request("own-qwen"), observer)
+
+
 async def generate_from(handler, make_request, make_profile, address, observer):
     """The adapter's generation from a response that no strict server gives."""
     async with serving(Starlette(routes=[Route("/v1/chat/completions", handler, methods=["POST"])])) as url:
