@@ -72,6 +72,8 @@ class BatchPeer:
         """Responses to the next requests, whatever they ask, in order."""
         self.fails_after_create = False
         """True: creating a batch succeeds, but is answered with an error."""
+        self.results_origin: str | None = None
+        """What `results_url` begins with, as behind a gateway that does not change replies. None: the address asked."""
         self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
         self.routes = [
             Route("/v1/messages/batches", self._create, methods=["POST"]),
@@ -155,14 +157,14 @@ class BatchPeer:
         name = request.path_params["id"]
         return self.batches.get(name) or HttpFault(404, message=f"batch: {name}")
 
-    @staticmethod
-    def _facts(batch: Batch, request: Request) -> dict[str, Any]:
+    def _facts(self, batch: Batch, request: Request) -> dict[str, Any]:
         counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
         for result in batch.results.values():
             counts[result["type"]] += 1
         counts["processing"] = len(batch.requests) - len(batch.results)
         stamp = batch.created_at.isoformat()
-        results = f"{request.base_url}v1/messages/batches/{batch.id}/results"
+        origin = self.results_origin or str(request.base_url).rstrip("/")
+        results = f"{origin}/v1/messages/batches/{batch.id}/results"
         return {
             "id": batch.id,
             "type": "message_batch",

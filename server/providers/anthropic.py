@@ -160,6 +160,14 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
     # The profile's lifecycle already reports deprecation to the user.
     warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+
+    async def keep_to_address(request: httpx2.Request) -> None:
+        # For the results of a batch the SDK asks whatever address a reply names, which behind a gateway is another one.
+        own, asked = httpx2.URL(vendor.url), request.url
+        if (asked.scheme, asked.netloc) != (own.scheme, own.netloc):
+            request.url = own.copy_with(raw_path=own.raw_path.rstrip(b"/") + asked.raw_path)
+            request.headers["host"] = own.netloc.decode("ascii")
+
     return anthropic.AsyncAnthropic(
         api_key=api_key,
         base_url=vendor.url,
@@ -167,7 +175,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
         timeout=timeout,
         http_client=httpx2.AsyncClient(
             timeout=timeout,
-            **client_options(vendor, gate),
+            **client_options(vendor, gate, keep_to_address),
         ),
     )
 

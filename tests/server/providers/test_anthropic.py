@@ -293,6 +293,19 @@ async def test_the_answer_of_a_batch_is_separate_from_its_thinking_and_has_no_du
     assert (unknown.text, unknown.usage) == ("", Usage())
 
 
+async def test_results_of_a_batch_are_fetched_where_it_was_submitted_whatever_address_the_reply_names(
+    claude, make_request
+):
+    request = make_request("claude-haiku-5-5")
+    async with claude(lambda _: REPLY) as (peer, provider):
+        peer.batches.results_origin = "http://127.0.0.1:9"  # the discard port: refused at once
+        batch_id = await provider.batches.submit({"a": request})
+        await provider.batches.has_ended(batch_id)
+        ((_, generation),) = [result async for result in provider.batches.results(batch_id, {"a": request})]
+
+    assert generation.text == REPLY.text
+
+
 async def test_a_failure_while_results_of_a_batch_are_fetched_is_one_of_the_vendor(claude, make_request):
     request = make_request("claude-haiku-5-5")
     async with claude(lambda _: REPLY) as (peer, provider):
