@@ -22,8 +22,9 @@ from ...tools.provider import (
 from .deadline import ACCESS_TIMEOUT_S, deadline
 from .egress import Gate, not_local, on_behalf_of
 from .reply import Clock, PartialReply
+from .unreachable import unreachable
 from .vendor import Vendor
-from .vendor_errors import Translation, translating, unreachable
+from .vendor_errors import Translation, translating
 
 
 class Client(Protocol):

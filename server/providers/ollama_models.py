@@ -15,8 +15,8 @@ from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
 from .ollama_wire import Listed, Running, Shown, Tags, full_name, is_remote
 from .reply import Clock
+from .unreachable import unreachable
 from .vendor import Vendor
-from .vendor_errors import unreachable
 
 if TYPE_CHECKING:
     import httpx

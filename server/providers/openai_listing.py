@@ -19,8 +19,9 @@ from .egress import Gate, client_options
 from .error_text import sanitised
 from .openai_wire import ErrorBody, ServedModels
 from .reply import Clock
+from .unreachable import unreachable
 from .vendor import Vendor
-from .vendor_errors import ErrorResponse, seconds_of, typed_error, unreachable
+from .vendor_errors import ErrorResponse, seconds_of, typed_error
 
 if TYPE_CHECKING:
     import httpx
