@@ -37,3 +37,4 @@ class Format:
 
 JSON = Format("JSON", "{}\n", ".jsonc")
 TOML = Format("TOML", "", ".toml_text")
+YAML = Format("YAML", "", ".yaml_text")

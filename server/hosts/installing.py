@@ -18,7 +18,7 @@ from .malformed import Malformed
 BACKUP = ".before-chargehand"
 
 _INPUT = "chargehand-"
-_URLS = ("url", "httpUrl", "serverUrl")
+_URLS = ("url", "httpUrl", "serverUrl", "uri")
 """The fields of hosts for a server's address."""
 
 

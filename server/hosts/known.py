@@ -7,8 +7,8 @@ and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
 
 from collections.abc import Mapping
 
-from .formats import TOML
-from .host import KEYS, Fields, Host
+from .formats import TOML, YAML
+from .host import KEYS, SERVER, Fields, Host
 
 _APPLICATIONS = "~/Library/Application Support"
 _TEXT_ALONE = {"CHARGEHAND_RESULTS": "text"}
@@ -75,6 +75,15 @@ HOSTS: Mapping[str, Host] = {
         Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),
         Host("droid", "Droid", {"linux": "~/.factory/mcp.json"}, "mcpServers", form={"type": "stdio"}, inherits=True),
         Host("gemini", "Gemini CLI", {"linux": "~/.gemini/settings.json"}, "mcpServers"),
+        Host(
+            "goose",
+            "Goose",
+            {"win32": "%APPDATA%/Block/goose/config/config.yaml", "linux": "%XDG_CONFIG_HOME%/goose/config.yaml"},
+            "extensions",
+            format=YAML,
+            fields=Fields(command="cmd", environment="envs"),
+            form={"type": "stdio", "name": SERVER, "enabled": True, "timeout": _TOOL_TIMEOUT_S},
+        ),
         Host("kiro", "Kiro", {"linux": "~/.kiro/settings/mcp.json"}, "mcpServers", folder="~/.kiro"),
         Host(
             "opencode",

@@ -40,7 +40,20 @@ instructions = '''
 [mcp_servers]
 '''
 """
-FOREIGN = {"JSON": FOREIGN_CONFIG, "TOML": FOREIGN_TOML}
+FOREIGN_YAML = """\
+# mine
+active_provider: anthropic
+extensions:
+  # my own
+  other:
+    cmd: /bin/other  # theirs
+    envs: {KEY: theirs}
+
+notes: |
+  extensions:
+    chargehand: none
+"""
+FOREIGN = {"JSON": FOREIGN_CONFIG, "TOML": FOREIGN_TOML, "YAML": FOREIGN_YAML}
 KEY = "sk-ant-canary-0123456789"
 
 
