@@ -31,6 +31,8 @@ _PATH = "/usr/bin:/bin"
 _OFFLINE = ("npm_config_offline=true", "PIP_NO_INDEX=1", "UV_OFFLINE=1")
 """Without them npm and npx try for more than a minute to reach their registry, pip for 10 s and uv for 5 s (npm 11.19,
 pip 26.2, uv 0.12, measured 2026-11-30)."""
+_UNCHANGED = "UV_NO_SYNC=1"
+"""Lets `uv run` use an environment that it cannot write to."""
 _IN_HOME = (
     'until test "$1" = --; do mkdir -p "$HOME/${2%/*}"; ln -s "$1" "$HOME/$2" 2>/dev/null; shift 2; done; '
     'shift; exec "$@"'
@@ -247,7 +249,8 @@ def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
     """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
     linked = [folder for path in read_only for folder in linked_folders(path, project)]
     python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
-    return [f"PATH={_path(read_only)}", *_OFFLINE, *python_path]
+    as_it_is = [_UNCHANGED] if any(map(python_of, read_only)) else []
+    return [f"PATH={_path(read_only)}", *_OFFLINE, *as_it_is, *python_path]
 
 
 async def _node_options(path: str) -> list[str]:

@@ -12,6 +12,7 @@ _SAID = re.compile(
             r"(?<![^\s/:])[^\s/:]+: (?:command )?not found$",  # shells; tried once per word, not per letter
             r"\bCannot find (?:module|package) '[^./'][^'\n]*'",  # Node.js, Bun, TypeScript
             r"\bMissing package: \S+",  # Yarn's Plug'n'Play
+            r"\bExecutable doesn't exist at \S+|\bCould not find Chrome\b",  # Playwright, Puppeteer
             r"\b(?:env|make(?:\[\d+\])?): [^\w./]?\w[^\s/:]*: No such file or directory",
             r"\b[Cc]ommand not found: \S+|\bCommand '[^'/]+' is not found\b",  # Poetry, PDM
             r"python[\d.]*: No module named \S+",

@@ -193,7 +193,8 @@ async def test_a_python_environment_brings_the_python_that_it_links_to(sandbox: 
     (environment / "bin").mkdir(parents=True)
     (environment / "pyvenv.cfg").write_text(f"home = {base}\n")
     (environment / "bin" / "python").symlink_to(base / "python")
-    (environment / "bin" / "check-it").write_text(f"#!{environment}/bin/python\ngrep -q good lib/answer.txt\n")
+    script = "grep -q good lib/answer.txt && test $UV_NO_SYNC = 1\n"
+    (environment / "bin" / "check-it").write_text(f"#!{environment}/bin/python\n{script}")
     (environment / "bin" / "check-it").chmod(0o755)
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # pytest's folders are closed to the sandbox's user
@@ -246,6 +247,7 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
         ("Command not found: pytest", "a cache in your home folder"),
         ("error: Failed to spawn: `pytest`", "a cache in your home folder"),
         ("fatal: not a git repository (or any of the parent directories): .git", "begin with `git init`"),
+        ("Error: browserType.launch: Executable doesn't exist at /tmp/x", "a cache in your home folder"),
         ("ERROR: No matching distribution found for pytest", "a cache in your home folder"),
         ("ModuleNotFoundError: No module named 'attr'", "a cache in your home folder"),
         ('a.py:1: error: Library stubs not installed for "requests"  [import-untyped]', "a cache in your home folder"),
