@@ -6,7 +6,7 @@ ends the process can. Only the user's config file defines commands.
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,8 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
-from .interpreter import linked_folders, python_folders, python_of
+from .import_path import import_path
+from .interpreter import has_module, linked_folders, python_folders, python_of
 from .lacking import lacks_in, remedy
 from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
@@ -28,6 +29,8 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Reserved names."""
 
 _PATH = "/usr/bin:/bin"
+_SYSTEMS = (Path("/usr"), Path("/usr/local"))
+"""Every sandbox shows their Python packages."""
 _OFFLINE = ("npm_config_offline=true", "PIP_NO_INDEX=1", "UV_OFFLINE=1")
 """Without them npm and npx try for more than a minute to reach their registry, pip for 10 s and uv for 5 s (npm 11.19,
 pip 26.2, uv 0.12, measured 2026-11-30)."""
@@ -120,7 +123,9 @@ async def run_command_check(
         async with copied_project(project, change) as copy:
             if change is None and check.answer_path is not None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
-            run = await _run(check, project, copy, sandbox)
+            written = change or {Path(check.answer_path or ""): b""}
+            ours = await anyio.to_thread.run_sync(_installed_too, check.read_only, written, copy)
+            run = await _run(check, project, copy, sandbox, ours)
             note = None
             if run.exit_code in _MAY_NOT_BE_THERE:
                 to_do = await anyio.to_thread.run_sync(remedy, None, check.name, project, copy)
@@ -129,7 +134,7 @@ async def run_command_check(
                     why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
                     return not_run(f"{check.name} was not run: {why}", check.name)
                 note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
-            if (lack := await _lack_without_the_answer(check, run, project, copy, sandbox)) is not None:
+            if (lack := await _lack_without_the_answer(check, run, project, copy, sandbox, ours)) is not None:
                 to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
                 why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
                 return not_run(f"{why}; {to_do}", check.name)
@@ -139,9 +144,9 @@ async def run_command_check(
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
-async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox) -> SandboxRun:
+async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox, ours: Sequence[str]) -> SandboxRun:
     await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
-    variables = [*_variables(check.read_only, project), *await _node_options(_path(check.read_only))]
+    variables = [*_variables(check.read_only, project, ours), *await _node_options(_path(check.read_only))]
     command = ["/usr/bin/env", *variables, *_with_home(check, project)]
     return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
 
@@ -159,15 +164,15 @@ def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
 
 
 async def _lack_without_the_answer(
-    check: CommandCheck, run: SandboxRun, project: Path, copy: Path, sandbox: Sandbox
+    check: CommandCheck, run: SandboxRun, project: Path, copy: Path, sandbox: Sandbox, ours: Sequence[str]
 ) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
-    is the answer's. copy: the changed project."""
+    is the answer's. copy: the changed project. ours: as in `_variables`."""
     lacks = await anyio.to_thread.run_sync(lacks_in, run.output, copy) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:
-        before = await _run(check, project, unchanged, sandbox)
+        before = await _run(check, project, unchanged, sandbox, ours)
     return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
 
 
@@ -245,10 +250,22 @@ def _link_one(path: Path, link: Path, members: _Members) -> None:
         link.symlink_to(path)
 
 
-def _variables(read_only: tuple[Path, ...], project: Path) -> list[str]:
-    """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`)."""
-    linked = [folder for path in read_only for folder in linked_folders(path, project)]
-    python_path = [f"PYTHONPATH={':'.join(linked)}"] if linked else []
+def _installed_too(read_only: tuple[Path, ...], written: Iterable[Path], copy: Path) -> Sequence[str]:
+    """The folders, relative to the copy, of changed packages that an environment has installed as well, and that would
+    be tested in their place."""
+    places = (path if path.suffix == ".py" else path.with_name("data.py") for path in written if path.name)
+    found = filter(None, (import_path(place, copy) for place in places))
+    environments = (*read_only, *_SYSTEMS)
+    return [path.folders[0] for path in found if any(has_module(one, path.name.split(".")[0]) for one in environments)]
+
+
+def _variables(read_only: tuple[Path, ...], project: Path, ours: Sequence[str]) -> list[str]:
+    """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`).
+
+    ours: folders of the project to import from before any environment.
+    """
+    linked = [*ours, *(folder for path in read_only for folder in linked_folders(path, project))]
+    python_path = [f"PYTHONPATH={':'.join(dict.fromkeys(linked))}"] if linked else []
     as_it_is = [_UNCHANGED] if any(map(python_of, read_only)) else []
     return [f"PATH={_path(read_only)}", *_OFFLINE, *as_it_is, *python_path]
 

@@ -107,6 +107,11 @@ def linked_folders(environment: Path, project: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(inside))
 
 
+def has_module(environment: Path, name: str) -> bool:
+    """Whether a package or module is installed in an environment, other than by a link."""
+    return any(any(environment.glob(f"lib/python3*/*-packages/{file}")) for file in (name, f"{name}.py"))
+
+
 def _hooked(code: str) -> Iterator[Path]:
     """The folders that hold the packages of setuptools' import hook, if they are called as they are imported."""
     found = _MAPPING.search(code)

@@ -205,6 +205,26 @@ async def test_a_python_environment_brings_the_python_that_it_links_to(sandbox: 
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
+@pytest.mark.parametrize("changed", ["shapes.py", "shapes/__init__.py", "src/shapes/__init__.py", "src/shapes/n.txt"])
+async def test_a_package_that_is_installed_too_is_tested_as_the_answer_changes_it(
+    sandbox: Sandbox, project: Path, changed: str
+):
+    installed = project / ".venv" / "lib" / "python3.13" / "site-packages" / "shapes"
+    place = project / changed
+    for folder in {installed, place.parent} - {project}:
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    tested = f"import sys, pathlib; sys.path.append({str(installed.parent)!r}); sys.path.remove(''); import shapes"
+    script = f"{tested}; assert 'good' in pathlib.Path(shapes.__file__).with_name({place.name!r}).read_text()"
+    check = replace(CHECK, command=("python3", "-c", script), read_only=(project / ".venv",))
+    good, bad = ({Path(changed): f"# {word}".encode()} for word in ("good", "bad"))
+
+    passed, failed = [await run_command_check(check, "", None, project, sandbox, one) for one in (good, bad)]
+
+    assert (passed.outcome, passed.first_failure) == ("passed", None)
+    assert failed.outcome == "failed"
+
+
 @NEEDS_NPM
 async def test_the_systems_npm_runs_a_script_of_the_project(sandbox: Sandbox, project: Path):
     (project / "package.json").write_text('{"scripts": {"test": "grep -q good lib/answer.txt"}}')
