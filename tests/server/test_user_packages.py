@@ -115,9 +115,16 @@ async def test_an_import_that_the_answer_adds_to_a_file_fails_it_if_the_module_i
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
 
 
-@pytest.mark.parametrize(("needed_by", "status"), [("shop/__init__.py", "unverified"), ("test_stock.py", "failed")])
+@pytest.mark.parametrize(
+    ("needed_by", "tests", "status"),
+    [
+        ("shop/__init__.py", "test_stock.py", "unverified"),
+        ("shop/__init__.py", "assert double(4) == 8", "unverified"),
+        ("test_stock.py", "test_stock.py", "failed"),
+    ],
+)
 async def test_a_module_that_the_unchanged_package_itself_needs_is_no_mistake_of_the_answer(
-    open_server: OpenServer, tmp_path: Path, needed_by: str, status: str
+    open_server: OpenServer, tmp_path: Path, needed_by: str, tests: str, status: str
 ):
     project = tmp_path / "project"
     (project / "shop").mkdir()
@@ -126,7 +133,7 @@ async def test_a_module_that_the_unchanged_package_itself_needs_is_no_mistake_of
     test = "from shop.stock import double\n\ndef test_it():\n    assert double(4) == 8\n"
     (project / "test_stock.py").write_text(test)
     (project / needed_by).write_text("from shop._compiled import total\n" + (project / needed_by).read_text())
-    given = {"target": "shop/stock.py", "tests": "test_stock.py", "max_attempts": 1}
+    given = {"target": "shop/stock.py", "tests": tests, "max_attempts": 1}
     async with open_server(Script({LOCAL: [Reply(fenced("def double(count):\n    return 2 * count"))]})) as server:
         receipt = await server.call("delegate_generation", task=TASK, **given)
 

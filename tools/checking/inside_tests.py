@@ -154,10 +154,12 @@ def remember_lines(file: str, text: str) -> None:
 def failed_script(error: BaseException) -> dict[str, object]:
     if isinstance(error, SystemExit):
         return {"status": "failed", "failure": f"the code called exit({error.code!r}) before the tests had finished"}
+    module, importing = reading.missing_import(error) if isinstance(error, ModuleNotFoundError) else (None, None)
     return {
         "status": "failed",
         "failure": reading.cut(reading.traceback_of(error)),
-        "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
+        "missing_module": module,
+        "imported_in": importing,
         "missing_variable": reading.missing_variable(error),
     }
 
