@@ -7,7 +7,7 @@ that are too long: `llm/llama_server.go` at 0.34 (seen 2026-11-24).
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -78,6 +78,8 @@ class OllamaPeer:
         self.journal = RequestJournal()
         self.listing: Response | None = None
         """Replaces the response to a request for all models. None: the models."""
+        self.is_listed_per_runner = False
+        """Whether `tags` lists each model again, for a second runner, with another digest."""
         self.loaded: dict[str, int] = {}
         """num_ctx of each loaded model; tests may preset it."""
         self.expires_at = _TIME
@@ -104,7 +106,10 @@ class OllamaPeer:
 
     async def _tags(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        return self.listing or whole(exchange, {"models": [_summary(model) for model in self._models.values()]})
+        listed = list(self._models.values())
+        if self.is_listed_per_runner:
+            listed += [replace(model, digest="fedcba9876543210" * 4) for model in listed]
+        return self.listing or whole(exchange, {"models": [_summary(model) for model in listed]})
 
     async def _ps(self, request: Request) -> Response:
         exchange = await self.journal.record(request)

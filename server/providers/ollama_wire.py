@@ -5,7 +5,7 @@
 
 import datetime as dt
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _DIGEST_LENGTH = 12
 """The number of digest characters that `ollama list` shows."""
@@ -47,6 +47,13 @@ class Listed(_MaybeRemote):
 
 class Tags(_ResponsePart):
     models: list[Listed]
+    """The first entry of each name."""
+
+    @field_validator("models")
+    @classmethod
+    def _once_each(cls, models: list[Listed]) -> list[Listed]:
+        # Since 0.40 a name can have a row per runner (`server/model_list.go` at v0.40.0-rc0, 2026-09-25).
+        return list({model.name: model for model in reversed(models)}.values())[::-1]
 
 
 class _Loaded(_ResponsePart):

@@ -47,6 +47,16 @@ async def test_availability_reports_which_models_are_installed_loaded_and_local(
     assert "ollama pull qwen3.5:9b" in absent.why_not
 
 
+async def test_a_name_listed_once_per_runner_is_the_first_one_listed(local, catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+
+    async with local(lambda _: REPLY) as (peer, provider):
+        peer.is_listed_per_runner = True
+        known = await provider.availability([profile])
+
+    assert known[profile.id].build == "0123456789ab Q4_K_M"
+
+
 async def test_an_unreachable_ollama_is_reported_as_unavailable_without_an_error(unreachable_provider, catalogue):
     profile = catalogue.profiles["qwen3-30b-a3b"]
 

@@ -49,7 +49,9 @@ def json_response(body: object, status: int = 200) -> Response:
 
 
 def with_duplicate(valid: Any) -> Response:
-    entries(valid).append(entries(valid)[0])
+    # In other letters, because Ollama lists a name once per runner.
+    first = entries(valid)[0]
+    entries(valid).append({**first, **{key: first[key].upper() for key in ("id", "name") if key in first}})
     return json_response(valid)
 
 
@@ -134,6 +136,16 @@ async def test_an_invalid_listing_yields_proposals_only_for_the_other_vendors(
     assert KEY not in result.out + result.error
     assert "\x1b" not in result.out + result.error
     assert len(problem) < 400
+
+
+async def test_a_name_that_ollama_lists_once_per_runner_counts_once(open_vendors, update):
+    async with open_vendors() as peers:
+        peers.ollama.is_listed_per_runner = True
+
+        result = await update(services=services_with_prices(peers))
+
+    assert result.code == 0
+    assert (NEWCOMER,) in result.proposed
 
 
 async def test_endless_pages_are_abandoned_after_20(open_vendors, update):
