@@ -54,11 +54,16 @@ def fault_of(name: str, value: str) -> str | None:
         return f"{name[:40]!r} is not the name of a header; it has letters, digits and -"
     if _FRAMING.fullmatch(name):
         return f"{name} cannot be set: it belongs to the request itself, or to the connection"
-    if len(value) > _VALUE_LENGTH or not _VALUE.fullmatch(value):
+    if not is_sendable(value):
         return (
             f"{name} has a value that no header can have; it is one line of ASCII, of 1 to {_VALUE_LENGTH:,} characters"
         )
     return None
+
+
+def is_sendable(value: str) -> bool:
+    """Whether a header can have this value: one line of ASCII, neither empty nor too long."""
+    return len(value) <= _VALUE_LENGTH and _VALUE.fullmatch(value) is not None
 
 
 def variables_in(value: str) -> tuple[str, ...]:

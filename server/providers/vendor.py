@@ -4,6 +4,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ...profiles.headers import is_sendable
 from ...profiles.model import ModelProfile
 from .locality import is_local_url
 from .own_headers import OwnHeaders
@@ -57,6 +58,13 @@ class Vendor:
 
     def why_unusable(self, api_key: str) -> str | None:
         """Why nothing can be sent with this key (empty: none), and where hosts keep what is missing. None: it can."""
-        if api_key or self.key_variable is None:
+        if self.key_variable is None:
+            return self.headers.problem
+        if api_key and not is_sendable(api_key):
+            return (
+                f"The key in {self.key_variable} is not one line of ASCII, so it cannot be sent. Copy it again into the"
+                ' "env" block of your host\'s MCP config.'
+            )
+        if api_key:
             return self.headers.problem
         return f'No key for {self.name}: set {self.key_variable} in the "env" block of your host\'s MCP config.'

@@ -134,3 +134,29 @@ async def test_headers_in_the_variable_of_a_vendor_are_checked_before_anything_i
 
     assert str(caught.value).startswith("ANTHROPIC_CUSTOM_HEADERS: x-gateway-key has a value that no header can have")
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "profile_id", "variable"),
+    [
+        ("anthropic", "claude-haiku-5-5", "ANTHROPIC_API_KEY"),
+        ("cerebras", "gpt-oss-120b", "CEREBRAS_API_KEY"),
+        ("openai_compatible", "own-qwen", "MY_KEY"),
+    ],
+)
+@pytest.mark.parametrize("key", ["sk-0123456789\u2019", "sk-01234\n56789"])
+async def test_a_key_that_no_header_can_have_makes_its_models_unavailable_and_is_not_shown(
+    make_request, make_profile, catalogue, observer, vendor, profile_id, variable, key
+):
+    own = make_profile(api_key_env="MY_KEY")
+    profile = own if vendor == "openai_compatible" else catalogue.profiles[profile_id]
+    provider = LOADERS[vendor](VendorSettings(anthropic_api_key=key, cerebras_api_key=key, key_of=lambda _: key))
+
+    known = (await provider.availability([profile]))[profile_id]
+    with pytest.raises(MissingKey) as caught:
+        await provider.generate(make_request(profile_id, profile=profile), observer)
+
+    expected = f"The key in {variable} is not one line of ASCII, so it cannot be sent."
+    assert (known.is_reachable, str(caught.value)) == (False, known.why_not)
+    assert str(caught.value).startswith(expected)
+    assert "01234" not in str(caught.value)
