@@ -55,6 +55,17 @@ def file_contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+async def test_a_new_script_can_be_started_by_its_tests_and_when_it_is_written(open_server: OpenServer, project: Path):
+    script = Reply(fenced('#!/bin/sh\necho "Hello, $1!"', "sh"))
+    tests = "import subprocess\nassert subprocess.check_output(['bin/greet', 'Ann']) == b'Hello, Ann!\\n'"
+    given = {"task": "Write bin/greet, which greets a name", "output": "apply", "target": "bin/greet"}
+    async with open_server(Script({LOCAL: [script], ECONOMY: [script]})) as server:
+        receipt = await server.call("delegate_generation", **given, tests=tests, max_attempts=1)
+
+    assert receipt["status"] == "succeeded", receipt
+    assert os.access(project / "bin" / "greet", os.X_OK)
+
+
 async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receipt(
     open_server: OpenServer, project: Path, era: str
 ):

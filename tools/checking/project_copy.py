@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from ..editing.file_metadata import is_script
 from ..errors import FileRefused
 from .gitignore import Ignoring, ignoring_in
 from .scratch import scratch_folder
@@ -101,6 +102,8 @@ def _put(folder: Path, change: Mapping[Path, bytes]) -> None:
         mode = stat.S_IMODE(target.lstat().st_mode) if target.is_file() else None
         target.unlink(missing_ok=True)
         target.write_bytes(data)
+        if mode is None and is_script(data):
+            mode = 0o755
         if mode is not None:
             target.chmod(mode)
 

@@ -38,6 +38,11 @@ def attributes_of(opened: int) -> Mapping[str, bytes]:
     return found
 
 
+def is_script(data: bytes) -> bool:
+    """Whether a file with this content is meant to be started by its name."""
+    return data.startswith(b"#!")
+
+
 def copy_metadata(opened: int, like: os.stat_result, attributes: Mapping[str, bytes]) -> None:
     """Copy owner (as far as permitted), mode and attributes of another file to an open file.
 

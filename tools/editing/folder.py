@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from .file_metadata import attributes_of, copy_metadata
+from .file_metadata import attributes_of, copy_metadata, is_script
 
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd
 """False on Windows, where each path is checked before use, which leaves a short race."""
@@ -53,11 +53,12 @@ class Folder:
     def create(self, name: str, data: bytes, like: CurrentFile | None) -> None:
         """Create a file with the data, on disk when this returns.
 
-        like: the file whose owner, mode and attributes to copy. None: defaults.
+        like: the file whose owner, mode and attributes to copy. None: defaults, and a script can be started.
         """
+        default = 0o777 if is_script(data) else 0o666
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         # Private until it has the mode of the file that it replaces.
-        opened = os.open(self._at(name), flags, 0o666 if like is None else 0o600, dir_fd=self.descriptor)
+        opened = os.open(self._at(name), flags, default if like is None else 0o600, dir_fd=self.descriptor)
         with os.fdopen(opened, "wb") as file:
             file.write(data)
             file.flush()
