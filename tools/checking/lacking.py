@@ -23,6 +23,9 @@ _SAID = re.compile(
             r"\bno matching package named `[^`]+` found|\bfailed to read root of directory source: .*",  # cargo
             r"\bcannot find module providing package \S+",  # Go
             r"\bthe artifact \S+ has not been downloaded from it before",  # Maven
+            r"\bNo cached version of \S+ available for offline mode",  # Gradle
+            r'(?<!-- )\bCould NOT find \w+|\bconfiguration file provided by "[^"\n]+"',  # CMake
+            r'\bERROR: Dependency "[^"\n]+" not found',  # Meson
             r"\brequest to \S+ failed|\bgetaddrinfo \S+|\bdial tcp\b.*|\b[Uu]nknown host\b.*",  # network
             r"\bUnknownHostException: .*|\b[Cc]ould not resolve host\b.*",
             r"\bTemporary failure in name resolution|\bName or service not known",

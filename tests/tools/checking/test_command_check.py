@@ -274,6 +274,8 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
         ("dial tcp: address proxy.golang.org: no suitable address found", "a cache in your home folder"),
         ("error: no matching package named `itoa` found", "a cache in your home folder"),
         ("require: cannot load such file -- rspec (LoadError)", "a cache in your home folder"),
+        ("> No cached version of junit:junit:4.13.2 available for offline mode.", "a cache in your home folder"),
+        ('Could not find a package configuration file provided by "fmt" with any of', "a cache in your home folder"),
         ("error: failed to read root of directory source: vendor", "vendor in `read_only`"),
         ("Missing package: ms@npm:2.1.3", ".yarn/cache in `read_only`"),
         ("Fatal process OOM in Failed to reserve virtual memory for CodeRange", "raise `memory_mb`"),
