@@ -420,6 +420,23 @@ async def test_project_test_files_run_in_a_copy_of_the_project(open_server: Open
     assert sorted(path.name for path in project.iterdir()) == ["data.py", "test_double.py"]
 
 
+@pytest.mark.parametrize("arguments", [{}, {"target": "double.py", "output": "apply"}], ids=["standalone", "applied"])
+async def test_a_project_too_large_to_be_copied_for_its_tests_leaves_the_answer_unverified(
+    open_server: OpenServer, tmp_path, arguments: dict[str, str]
+):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        project = tmp_path / "project"
+        (project / "test_double.py").write_text("def test_it():\n    assert True\n")
+        with (project / "large.bin").open("wb") as file:
+            file.truncate(129_000_000)
+        receipt = await server.call("delegate_generation", task=RENAME, tests="test_double.py", **arguments)
+
+    assert receipt["status"] == "unverified"
+    (tests,) = (check for check in receipt["attempts"][0]["checks"] if check["name"] == "tests")
+    assert "is larger than 128 MB or 20,000 files" in tests["note"]
+    assert not (project / "double.py").exists()
+
+
 async def test_tests_that_execute_no_assertion_leave_the_answer_unverified(open_server: OpenServer):
     async with open_server(Script({LOCAL: [RIGHT]})) as server:
         receipt = await server.call("delegate_generation", task=RENAME, tests="def check():\n    assert False\n")
