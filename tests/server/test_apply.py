@@ -289,6 +289,16 @@ async def test_tests_given_as_text_can_import_the_target_by_its_package_path(ope
     assert (project / "src/app/double.py").read_text() == "def double(count):\n    return 2 * count\n"
 
 
+async def test_tests_given_as_text_test_the_target_and_no_other_file_of_the_answer(
+    open_server: OpenServer, project: Path
+):
+    answer = whole_file("a.py", "def double(n):\n    return 0\n") + whole_file("doubling.py", AFTER.decode())
+    async with open_server(Script({LOCAL: [Reply(answer)]})) as server:
+        receipt = await server.call("delegate_generation", **APPLY, tests=TESTS)
+
+    assert (receipt["status"], receipt["files_changed"][0]["path"]) == ("succeeded", "a.py")
+
+
 async def test_a_user_command_runs_in_the_changed_copy(open_server: OpenServer, project: Path, configure):
     configure('[checks.unit]\ncommand = ["python3", "check.py"]\nanswer_path = "elsewhere.py"\n')
     (project / "check.py").write_text(

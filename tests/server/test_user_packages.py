@@ -24,7 +24,9 @@ def configured(tmp_path: Path) -> None:
     (packages / "doubling.py").write_text("def twice(n):\n    return 2 * n\n")
     home = tmp_path / "chargehand-home"
     home.mkdir()
-    (home / "config.toml").write_text(f'[sandbox]\npython = "{environment}/bin/python"\n')
+    (home / "config.toml").write_text(
+        f'[sandbox]\npython = "{environment}/bin/python"\n[sandbox.variables]\nSERVICE_URL = "http://a"\n'
+    )
 
 
 async def test_an_answer_that_needs_the_projects_packages_is_verified_with_them(open_server: OpenServer):

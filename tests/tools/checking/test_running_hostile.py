@@ -65,6 +65,7 @@ async def test_an_answer_cannot_cheat_a_script(sandbox: Sandbox, attempt):
 
     assert (result.outcome, result.tests_passed) == ("failed", None)
     assert result.first_failure
+    assert "timeout_s" not in (result.note or "")  # none of them is slow
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
