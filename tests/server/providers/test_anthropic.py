@@ -141,15 +141,19 @@ async def answering(events: Sequence[dict]) -> AsyncGenerator[tuple[Provider, li
         await provider.aclose()
 
 
-async def test_redacted_thinking_is_sent_back_unchanged_and_empty_text_is_dropped(make_request, observer):
+async def test_shown_and_redacted_thinking_are_sent_back_unchanged_and_empty_text_is_dropped(make_request, observer):
     message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": []}
     message |= {"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
     redacted, empty, text = {"type": "redacted_thinking", "data": "sealed"}, {"type": "text", "text": ""}, "x = 1"
-    blocks = enumerate((redacted, empty, empty))
+    shown = {"type": "thinking", "thinking": "Hm. So.", "signature": "signed"}
+    blocks = enumerate((redacted, empty, empty, shown | {"thinking": "", "signature": ""}))
     events: list[dict] = [
         {"type": "message_start", "message": message},
         *({"type": "content_block_start", "index": index, "content_block": block} for index, block in blocks),
         {"type": "content_block_delta", "index": 2, "delta": {"type": "text_delta", "text": text}},
+        {"type": "content_block_delta", "index": 3, "delta": {"type": "thinking_delta", "thinking": "Hm. "}},
+        {"type": "content_block_delta", "index": 3, "delta": {"type": "thinking_delta", "thinking": "So."}},
+        {"type": "content_block_delta", "index": 3, "delta": {"type": "signature_delta", "signature": "signed"}},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
         {"type": "message_stop"},
     ]
@@ -158,7 +162,7 @@ async def test_redacted_thinking_is_sent_back_unchanged_and_empty_text_is_droppe
         turns = (Turn("user", "Go."), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
         await provider.generate(make_request("claude-haiku-5-5", turns=turns), observer)
 
-    assert bodies[1]["messages"][1]["content"] == [redacted, {"type": "text", "text": text}]
+    assert bodies[1]["messages"][1]["content"] == [redacted, {"type": "text", "text": text}, shown]
     assert "thinking" in observer.phases
 
 
