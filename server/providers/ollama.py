@@ -30,6 +30,7 @@ from .egress import Gate, client_options, not_local, on_behalf_of
 from .error_text import sanitised, text_in
 from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels
+from .ollama_sdk import load_ollama_sdk
 from .ollama_window import Window, choose_window, was_truncated
 from .ollama_wire import is_named_as_remote
 from .reply import Clock, PartialReply, ReplyEnding, estimate_prompt_tokens
@@ -247,7 +248,8 @@ def translations(
     began: returns whether part of the answer had arrived.
     """
     import httpx
-    import ollama
+
+    ollama = load_ollama_sdk()
 
     def refused(error: Exception) -> ProviderError:
         response_error = cast("ollama.ResponseError", error)
@@ -269,8 +271,8 @@ def translations(
 
 def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
     import httpx
-    import ollama
 
+    ollama = load_ollama_sdk()
     return ollama.AsyncClient(
         host=vendor.url,
         timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),

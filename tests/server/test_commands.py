@@ -297,6 +297,22 @@ async def test_doctor_names_an_unusable_proxy_or_certificate_file_and_ollama_sta
     assert "pa55word" not in result.out
 
 
+async def test_a_local_ollama_answers_whatever_the_environment_says_of_proxies_and_certificates(
+    environment: dict[str, str],
+):
+    script = Script({"qwen3:30b-a3b": [Reply(fenced("def one():\n    return 1"))]})
+    async with vendors(script) as peers:
+        address = peers.environment["OLLAMA_HOST"].removeprefix("http://")
+        unusable = {
+            "OLLAMA_HOST": f"'{address}'",  # in quotes, which its Python package refuses, as it does ::1
+            "ALL_PROXY": "socks5://127.0.0.1:9",
+            "SSL_CERT_FILE": "/nowhere/ca.pem",
+        }
+        result = await run_command(environment | unusable, "delegate", "Write one()", "--model", "qwen3-30b-a3b")
+
+    assert "def one():" in result.out, result.error
+
+
 async def test_doctor_says_how_to_give_a_proxy_its_password(environment: dict[str, str]):
     async def ask_for_a_password(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
