@@ -28,7 +28,7 @@ from .verdict import FAILURE_CHARACTERS, SHIPPED, clip, not_run, why_no_verdict
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Reserved names."""
 
-_PATH = "/usr/bin:/bin"
+_PATH = "/usr/local/bin:/usr/bin:/bin"
 _SYSTEMS = (Path("/usr"), Path("/usr/local"))
 """Every sandbox shows their Python packages."""
 _OFFLINE = ("npm_config_offline=true", "PIP_NO_INDEX=1", "UV_OFFLINE=1")

@@ -30,6 +30,12 @@ async def test_exit_code_0_passes_and_names_the_sandbox(sandbox: Sandbox, projec
     assert (project / "lib" / "answer.txt").read_text() == "old"
 
 
+async def test_a_command_finds_the_programs_that_its_user_installed_for_the_machine(sandbox: Sandbox, project: Path):
+    check = replace(CHECK, command=("sh", "-c", "case :$PATH: in *:/usr/local/bin:*) ;; *) exit 1 ;; esac"))
+
+    assert (await run_command_check(check, "good", None, project, sandbox)).outcome == "passed"
+
+
 async def test_another_exit_code_fails_with_the_output(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sh", "-c", "echo one; echo two >&2; exit 3"))
 
