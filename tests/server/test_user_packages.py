@@ -78,6 +78,29 @@ async def test_a_member_of_a_workspace_is_tested_with_the_other_members_that_are
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])
 
 
+async def test_a_member_of_a_workspace_that_is_installed_too_is_tested_as_the_answer_changes_it(
+    open_server: OpenServer, tmp_path: Path
+):
+    project = tmp_path / "project"
+    installed = next((project / ".venv").glob("lib/python3*/site-packages")) / "core"
+    for folder in (project / "app" / "app", project / "core" / "core", installed):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("def twice(n):\n    return 2 * n\n")
+    for member in ("app", "core"):
+        (project / member / "pyproject.toml").touch()
+    (project / "app" / "test_app.py").write_text(
+        "from app import double\n\ndef test_double():\n    assert double(4) == 8\n"
+    )
+    wrong = "app/app/__init__.py\n" + fenced("from core import twice\n\ndef double(count):\n    return twice(count)")
+    wrong += "core/core/__init__.py\n" + fenced("def twice(n):\n    return 3 * n").removeprefix("Here it is.\n\n")
+    given = {"target": "app/app/__init__.py", "context_files": ["core/core/__init__.py"], "tests": "app/test_app.py"}
+    async with open_server(Script({LOCAL: [Reply(wrong.replace("Here it is.\n\n", ""))]})) as server:
+        receipt = await server.call("delegate_generation", task=TASK, output="apply", max_attempts=1, **given)
+
+    assert (receipt["status"], receipt["attempts"][0]["outcome"]) == ("failed", "failed_check"), receipt
+    assert "assert 12 == 8" in receipt["attempts"][0]["checks"][-1]["first_failure"]
+
+
 @pytest.mark.parametrize("file", ["test_doubled.py", "conftest.py"])
 async def test_a_package_that_only_the_tests_need_is_no_mistake_of_the_answer(
     open_server: OpenServer, tmp_path: Path, file: str

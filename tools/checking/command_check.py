@@ -16,7 +16,7 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
-from .import_path import import_path
+from .import_path import path_beside
 from .interpreter import has_module, linked_folders, python_folders, python_of
 from .lacking import lacks_in, remedy
 from .node import FITS_WASM, ask_node
@@ -253,8 +253,7 @@ def _link_one(path: Path, link: Path, members: _Members) -> None:
 def _installed_too(read_only: tuple[Path, ...], written: Iterable[Path], copy: Path) -> Sequence[str]:
     """The folders, relative to the copy, of changed packages that an environment has installed as well, and that would
     be tested in their place."""
-    places = (path if path.suffix == ".py" else path.with_name("data.py") for path in written if path.name)
-    found = filter(None, (import_path(place, copy) for place in places))
+    found = filter(None, (path_beside(path, copy) for path in written if path.name))
     environments = (*read_only, *_SYSTEMS)
     return [path.folders[0] for path in found if any(has_module(one, path.name.split(".")[0]) for one in environments)]
 

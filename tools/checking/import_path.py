@@ -40,6 +40,11 @@ def import_path(relative: PurePath, project: Path) -> ImportPath | None:
     return ImportPath(".".join(parts), tuple(dict.fromkeys(folder.as_posix() for folder in [*folders, PurePath()])))
 
 
+def path_beside(relative: PurePath, project: Path) -> ImportPath | None:
+    """The import path of a file, or of a module that would be beside it if it is none itself."""
+    return import_path(relative if relative.suffix == ".py" else relative.with_name("beside.py"), project)
+
+
 def _holds_packages(project: Path, folder: str, package: str) -> bool:
     """Whether a folder of a project is none of its packages but holds them, such as `src`."""
     if (project / folder / "__init__.py").exists():

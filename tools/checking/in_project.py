@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .answer_checks import TestsGiven, runtime_of
 from .executor import Executor
-from .import_path import import_path
+from .import_path import import_path, path_beside
 from .result import CheckResult
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ async def run_in_project(
         names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
         imported = import_path(main[1], copy) if main[0] == root else None
         linked = () if sandbox.packages is None else linked_folders(Path(sandbox.packages), root)
+        beside = filter(None, (path_beside(relative, copy) for relative in written))
+        changed = tuple(path.folders[0] for path in beside)
         paths = tuple(path.as_posix() for path in written)
-        in_place = InPlace(copy, imported, tuple(names), linked, tuple(texts), paths)
+        in_place = InPlace(copy, imported, tuple(names), (*changed, *linked), tuple(texts), paths)
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(
