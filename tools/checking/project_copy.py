@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from ..editing.file_metadata import is_script
@@ -77,9 +77,11 @@ def _why_not(root: Path, error: OSError) -> str:
 
 
 def _copy(root: Path, destination: Path) -> None:
+    """In a worker thread, which ends when its caller is cancelled."""
     paths: list[Path] = []
     copied_bytes = 0
     for path in copied_files(root):
+        anyio.from_thread.check_cancelled()
         paths.append(path)
         copied_bytes += path.lstat().st_size
         if len(paths) > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
@@ -88,6 +90,7 @@ def _copy(root: Path, destination: Path) -> None:
                 " and cannot be copied to run its tests. List what the tests do not need in .gitignore."
             )
     for path in paths:
+        anyio.from_thread.check_cancelled()
         target = destination / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target, follow_symlinks=False)

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -32,17 +33,31 @@ _OLD_S = 60.0
 async def scratch_folder(kind: Kind) -> AsyncGenerator[Path]:
     """An empty folder in the system's temporary folder, with a resolved path, deleted at the end.
 
+    Who is cancelled does not wait for that, which takes seconds for a large project: a server that is told to end must
+    record what it has first. If the process ends meanwhile, `sweep` in a later one deletes the rest.
+
     kind: its purpose, part of its name. Raises OSError if it cannot be created.
     """
     await anyio.to_thread.run_sync(sweep, tempfile.gettempdir())
     folder, lock = await anyio.to_thread.run_sync(_made, kind)
+    is_cancelled = False
     try:
         yield folder
+    except anyio.get_cancelled_exc_class():
+        is_cancelled = True
+        raise
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
-        if lock is not None:
-            os.close(lock)
+        if is_cancelled:
+            threading.Thread(target=_remove, args=(folder, lock)).start()
+        else:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_remove, folder, lock)
+
+
+def _remove(folder: Path, lock: int | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if lock is not None:
+        os.close(lock)
 
 
 @cache

@@ -2,8 +2,12 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
+import anyio
+import anyio.abc
+import anyio.to_thread
 import pytest
 
 from chargehand.tools.checking import project_copy
@@ -31,6 +35,28 @@ async def test_project_files_are_copied_with_their_content(tmp_path):
         assert (copy / "src/deep/b.py").read_text() == "src/deep/b.py"
         assert (copy / ".github/c.yml").exists()
         assert copy != tmp_path
+
+
+async def test_copying_ends_when_it_is_cancelled(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    make_files(tmp_path, "a.py", "b.py", "c.py")
+    copying, may_go_on, copied = threading.Event(), threading.Event(), list[str]()
+
+    def copy(path: Path, target: Path, *, follow_symlinks: bool) -> None:
+        copied.append(path.name)
+        copying.set()
+        may_go_on.wait(60)
+
+    async def cancel(tasks: anyio.abc.TaskGroup) -> None:
+        await anyio.to_thread.run_sync(copying.wait, 60)
+        tasks.cancel_scope.cancel()
+        may_go_on.set()
+
+    monkeypatch.setattr(project_copy.shutil, "copy", copy)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cancel, tasks)
+        await copied_files(tmp_path)
+
+    assert copied == ["a.py"]
 
 
 async def test_the_copy_is_deleted_even_after_an_error(tmp_path):

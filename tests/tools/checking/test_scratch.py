@@ -1,10 +1,15 @@
 """Folders that a killed process leaves in the temporary folder are removed later; those in use are not."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from chargehand.tools.checking.scratch import scratch_folder, sweep
@@ -56,3 +61,26 @@ async def test_a_sweep_removes_old_folders_of_killed_processes_and_no_others(tem
         make_old(temporary_folder)
         assert names_after_sweep(temporary_folder) == {in_use.name, "chargehand-notes"}
     assert names_after_sweep(temporary_folder) == {"chargehand-notes"}
+
+
+async def test_who_is_cancelled_does_not_wait_until_the_folder_is_deleted(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    may_delete, deleted, delete = threading.Event(), threading.Event(), shutil.rmtree
+
+    def slowly(folder: Path, *, ignore_errors: bool) -> None:
+        may_delete.wait(20)
+        delete(folder, ignore_errors=ignore_errors)
+        deleted.set()
+
+    monkeypatch.setattr("chargehand.tools.checking.scratch.shutil.rmtree", slowly)
+    with anyio.CancelScope() as scope:
+        async with scratch_folder("copy"):
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+    was_waited_for = deleted.is_set()
+    may_delete.set()
+
+    assert not was_waited_for
+    assert await anyio.to_thread.run_sync(deleted.wait, 60)
+    assert names_after_sweep(temporary_folder) == set()
