@@ -24,6 +24,7 @@ _UNSAID: tuple[Capability, ...] = ("tools", "prompt_caching")
 _ELSEWHERE = (
     "It runs on another machine, so it is not asked when a task must stay on this one, and may be billed there."
 )
+_UNPRICED = "It is not asked before you add a `price` to its profile, all zeros if your plan covers it."
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def compatible_profile(listed: ListedModel, name: str, sibling: ModelProfile, li
 
 
 def _local_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer:
-    warnings = (_ELSEWHERE,) if listed.weights is not None and listed.weights.is_remote else ()
+    warnings = (_ELSEWHERE, _UNPRICED) if listed.weights is not None and listed.weights.is_remote else ()
     return Newcomer(listed, local_profile(listed, name, comparison.listing, comparison.catalogue), warnings)
 
 

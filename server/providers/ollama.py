@@ -7,6 +7,7 @@ The server reports one total of output tokens. It is split into thinking and ans
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,7 @@ from ...tools.provider import (
     Observer,
     ProviderError,
     Turn,
+    Unavailable,
     Unreachable,
     Usage,
 )
@@ -164,7 +166,7 @@ class OllamaProvider:
             return self._client
 
     async def _installed(self, request: GenerationRequest) -> InstalledModel:
-        """The model as the server describes it. Raises Unreachable, UnknownModelId or NotLocal."""
+        """The model as the server describes it. Raises Unavailable, UnknownModelId or NotLocal."""
         wanted = [request.profile.api_model]
         (model,) = await self._models.installed(wanted)
         if model is None:
@@ -174,6 +176,8 @@ class OllamaProvider:
             raise unknown_model(self._vendor, request)
         if request.local_only:
             self._require_local(is_remote=model.is_remote)
+        if (unpriced := _unpriced(request.profile, model)) is not None:
+            raise Unavailable(f"{unpriced}.")
         return model
 
     async def _stream(
@@ -223,6 +227,8 @@ class OllamaProvider:
         if model is None:
             command = profile.setup_command or f"ollama pull {profile.api_model}"
             return self._unavailable(profile, f"{profile.api_model} is not installed in Ollama. Run: {command}")
+        if (unpriced := _unpriced(profile, model)) is not None:
+            return replace(self._unavailable(profile, unpriced), is_local=False)
         return Availability(
             is_reachable=True,
             is_local=self._vendor.is_local and not model.is_remote,
@@ -238,6 +244,20 @@ class OllamaProvider:
         return Availability(
             is_reachable=False, is_local=is_local, host=self._vendor.host, why_not=why_not, is_set_up=is_set_up
         )
+
+
+def _unpriced(profile: ModelProfile, model: InstalledModel) -> str | None:
+    """Why the model cannot be asked before its profile has a price. None: it can.
+
+    Ollama bills its cloud by token since 2026-08-31 (https://ollama.com/pricing, as those quote it who read it, seen
+    2026-11-30).
+    """
+    if profile.price is not None or not model.is_remote:
+        return None
+    return (
+        f"{profile.api_model} runs in Ollama's cloud, which bills by token, and its profile has no price. Add a `price`"
+        " with its source and day, all zeros if your plan covers it"
+    )
 
 
 def translations(

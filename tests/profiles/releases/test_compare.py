@@ -299,6 +299,7 @@ def test_an_ollama_model_that_runs_remotely_needs_consent_and_is_warned_about():
 
     assert proposal.needs_consent
     assert any("another machine" in warning for warning in proposal.warnings)
+    assert any("add a `price`" in warning for warning in proposal.warnings)
 
 
 @pytest.mark.parametrize(

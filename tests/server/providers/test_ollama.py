@@ -1,6 +1,7 @@
 """Behaviour specific to Ollama, tested with the real SDK against its strict peer."""
 
 import asyncio
+from datetime import date
 
 import anyio
 import pytest
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
+from chargehand.profiles.price import Price
 from chargehand.server.providers.egress import Gate
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (
@@ -21,6 +23,7 @@ from chargehand.tools.provider import (
     Overloaded,
     Thinking,
     Turn,
+    Unavailable,
     UnknownModelId,
     VendorFailed,
 )
@@ -42,9 +45,29 @@ async def test_availability_reports_which_models_are_installed_loaded_and_local(
     assert (primary.is_reachable, primary.is_local, primary.is_loaded) == (True, True, True)
     assert (primary.context_tokens, primary.build) == (40_960, "0123456789ab Q4_K_M")
     assert (coder.is_reachable, coder.is_loaded) == (True, False)
-    assert (remote.is_reachable, remote.is_local, remote.is_loaded) == (True, False, None)
+    assert (remote.is_reachable, remote.is_local, remote.is_loaded) == (False, False, None)
     assert not absent.is_reachable
     assert "ollama pull qwen3.5:9b" in absent.why_not
+
+
+async def test_a_model_in_ollamas_cloud_is_asked_once_its_profile_has_a_price(local, catalogue, make_request, observer):
+    unpriced = catalogue.profiles["qwen3-14b"]
+    price = Price(
+        input_usd_per_million_tokens=0.5, output_usd_per_million_tokens=2, source="the plan", seen=date(2026, 11, 30)
+    )
+    priced = unpriced.model_copy(update={"price": price})
+
+    async with local(lambda _: REPLY) as (peer, provider):
+        without = (await provider.availability([unpriced]))[unpriced.id]
+        with pytest.raises(Unavailable, match="has no price"):
+            await provider.generate(make_request("qwen3-14b"), observer)
+        sent_without = peer.journal.to("/api/chat")
+        with_price = (await provider.availability([priced]))[priced.id]
+        await provider.generate(make_request("qwen3-14b", profile=priced), observer)
+
+    assert sent_without == []
+    assert "bills by token, and its profile has no price" in without.why_not
+    assert (with_price.is_reachable, with_price.is_local, with_price.is_loaded) == (True, False, None)
 
 
 async def test_a_name_listed_once_per_runner_is_the_first_one_listed(local, catalogue):
@@ -281,9 +304,9 @@ async def test_a_cloud_model_that_the_account_may_not_use_is_refused_with_the_re
 
     async with local(lambda _: HttpFault(403, message=reason)) as (_, provider):
         with pytest.raises(AuthenticationFailed) as caught:
-            await provider.generate(make_request("qwen3-14b"), observer)
+            await provider.generate(make_request("qwen2.5-coder-32b"), observer)
 
-    assert f"does not let you use qwen3:14b (403: {reason})" in str(caught.value)
+    assert f"does not let you use qwen2.5-coder:32b (403: {reason})" in str(caught.value)
     assert "ollama signin" not in str(caught.value)
 
 
