@@ -85,6 +85,11 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
         names = ", ".join(forwarded)
         findings.append(HostFinding("passed on", is_ok=True, text=f"{names}: from the shell that starts {host.title}"))
     environment = {**(os.environ if host.inherits else _minimal_environment(forwarded)), **fixed}
+    if unset := [f"{name}={value}" for name, value in host.environment.items() if name not in environment]:
+        advice = (
+            f"not set, so that {host.title} shows its model more than the text; `chargehand install {host.name}` does"
+        )
+        findings.append(HostFinding("results", is_ok=True, text=f"{', '.join(unset)}: {advice}"))
     command = _command(command_line, environment)
     findings.append(command)
     if not command.is_ok:

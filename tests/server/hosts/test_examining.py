@@ -96,6 +96,14 @@ def test_a_command_that_is_not_chargehand_does_not_start(diagnose, command: str)
     assert code == 1
 
 
+def test_an_entry_by_hand_whose_host_shows_its_model_the_structure_is_advised_to_have_the_text(diagnose):
+    _, by_hand = diagnose({"command": "/bin/false"}, "claude-code")
+    _, installed = diagnose({"command": "/bin/false", "env": {"CHARGEHAND_RESULTS": "structured"}}, "claude-code")
+
+    assert "CHARGEHAND_RESULTS=text: not set, so that Claude Code shows its model more than the text" in by_hand
+    assert "not set" not in installed
+
+
 def test_a_command_without_its_folder_is_found_on_the_hosts_path_and_an_absolute_one_is_advised(diagnose):
     _, printed = diagnose({"command": "false"})
 
