@@ -152,3 +152,7 @@ _PROFILES = [
 
 def _random_profile(rng: random.Random) -> ModelProfile:
     return rng.choice(_PROFILES)
+
+
+def test_a_model_that_charges_only_for_its_prompt_is_not_asked_when_the_money_does_not_pay_for_that():
+    assert _allow(_profile(_price(output_usd=0.0)), 0.000_5) is None
