@@ -159,6 +159,7 @@ async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_server: 
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (exchange.input_tokens, exchange.output_tokens)
     assert exchange.output_tokens > 5_000
     assert receipt["cost_usd"] > 0.1
+    assert not any("estimate" in note for note in receipt["notes"])
 
 
 async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(open_server: OpenServer, tmp_path: Path):
