@@ -60,12 +60,12 @@ def test_the_readmes_json_for_hosts_is_valid_and_complete():
 
 
 def test_the_readme_names_every_host_and_the_entries_on_the_page_of_hosts_are_what_install_writes(tmp_path: Path):
-    line = re.search(r"^chargehand install .*# or (.*)$", README, re.MULTILINE)
+    line = re.search(r"^Hosts: (.*)\.$", README, re.MULTILINE)
     page = (CHECKOUT / "docs/hosts.md").read_text(encoding="utf-8")
     shown = dict(zip(("codex", "opencode"), re.findall(r"```(?:toml|json)\n(.*?)```", page, re.DOTALL), strict=True))
 
     assert line
-    assert {"claude-code", *line[1].split(", ")} == set(HOSTS)
+    assert set(re.findall(r"`([^`]*)`", line[1])) == set(HOSTS)
     for name, text in shown.items():
         host = HOSTS[name]
         install(host, tmp_path / name, ["/home/you/.local/bin/chargehand"], host.environment)
