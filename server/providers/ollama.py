@@ -59,6 +59,12 @@ _COLD_LOAD_FROM_S = 0.2
 """A model that is already loaded also reports a few milliseconds of `load_duration`."""
 _NANOSECONDS = 1_000_000_000
 _NAMES_SHOWN = 3
+_CLOUD_HOST = "ollama.com"
+_CLOUD = (
+    "OLLAMA_HOST is Ollama's cloud itself, which wants a key and bills by token. Add its models as profiles with"
+    " `provider: openai_compatible`, `base_url: https://ollama.com/v1`, `api_key_env: OLLAMA_API_KEY` and a `price`"
+)
+"""Its address and key: https://docs.ollama.com/api/authentication (seen 2026-11-30)."""
 
 
 def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
@@ -91,6 +97,8 @@ class OllamaProvider:
         """See `Provider`. Queries the server at most every few seconds; takes a second when nothing listens."""
         if self._gate.blocks(self._vendor.host, local_only=local_only):
             return {profile.id: self._unavailable(profile, not_local(self._vendor.host)) for profile in profiles}
+        if self._vendor.host == _CLOUD_HOST:
+            return {profile.id: self._unavailable(profile, _CLOUD) for profile in profiles}
         try:
             api_models = [profile.api_model for profile in profiles]
             found = await self._models.installed(api_models)
@@ -106,6 +114,8 @@ class OllamaProvider:
         """See `Provider`. There is no key, so any answer counts as access."""
         if self._gate.blocks(self._vendor.host):
             return None
+        if self._vendor.host == _CLOUD_HOST:
+            return f"{_CLOUD}."
         try:
             await self._models.refresh()
         except Unreachable as error:

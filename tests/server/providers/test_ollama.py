@@ -70,6 +70,17 @@ async def test_a_model_in_ollamas_cloud_is_asked_once_its_profile_has_a_price(lo
     assert (with_price.is_reachable, with_price.is_local, with_price.is_loaded) == (True, False, None)
 
 
+async def test_ollamas_cloud_in_place_of_a_server_is_refused_with_the_profile_that_works(catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    provider = LOADERS["ollama"](VendorSettings(ollama_host="https://ollama.com"))
+
+    known = await provider.availability([profile])
+
+    assert (known[profile.id].is_reachable, known[profile.id].is_local) == (False, False)
+    assert "`base_url: https://ollama.com/v1`" in known[profile.id].why_not
+    assert known[profile.id].why_not in (await provider.check_access() or "")
+
+
 async def test_a_name_listed_once_per_runner_is_the_first_one_listed(local, catalogue):
     profile = catalogue.profiles["qwen3-30b-a3b"]
 
