@@ -168,7 +168,7 @@ async def _lack_without_the_answer(
 ) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
     is the answer's. copy: the changed project. ours: as in `_variables`."""
-    lacks = await anyio.to_thread.run_sync(lacks_in, run.output, copy) if run.exit_code != 0 else ()
+    lacks = await anyio.to_thread.run_sync(lacks_in, run.output, project, copy) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:

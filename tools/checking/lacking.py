@@ -49,19 +49,37 @@ _PACKAGES = ("node_modules", ".yarn/cache", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""
 
 
-def lacks_in(output: str, project: Path) -> Sequence[str]:
-    """What the output says is missing, in its words; no module that the project has, or has a part of."""
+def lacks_in(output: str, project: Path, copy: Path) -> Sequence[str]:
+    """What the output says is missing, in its words: no module that the answer may have to write.
+
+    copy: that of the project, changed by the answer.
+    """
     said = [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY, _NO_HISTORY) for found in pattern.finditer(output)]
-    modules = {found[0]: next(filter(None, found.groups())) for found in _PYTHON_MODULE.finditer(output)}
-    return [*said, *(words for words, module in modules.items() if not _has_module(project, module.split(".")[0]))]
+    modules = {found[0]: _module_in(found) for found in _PYTHON_MODULE.finditer(output)}
+    return [*said, *(words for words, module in modules.items() if not _is_for_the_answer(module, project, copy))]
 
 
-def _has_module(project: Path, name: str) -> bool:
-    return any(path.name in (name, f"{name}.py") for path in project.rglob(f"{name}*"))
+def _module_in(found: re.Match[str]) -> str:
+    return next(filter(None, found.groups()))
+
+
+def _is_for_the_answer(module: str, project: Path, copy: Path) -> bool:
+    top = module.split(".")[0]
+    if module == top and _is_on_top(project, top) and _is_on_top(copy, top):
+        return False
+    return any(path.name in (top, f"{top}.py") for path in copy.rglob(f"{top}*"))
+
+
+def _is_on_top(project: Path, module: str) -> bool:
+    """Whether it is where Python finds it when it is started in the project, or in `src`."""
+    return any((project / folder / name).exists() for folder in (".", "src") for name in (module, f"{module}.py"))
 
 
 def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
     """How to let a check have what it lacks. lack: in its words. name: the check's. copy: that of the project."""
+    module = lack and _PYTHON_MODULE.fullmatch(lack)
+    if module and _is_on_top(project, _module_in(module)):
+        return f"let the command of [checks.{name}] find it, as `python -m pytest` does and `pytest` alone does not"
     if lack is not None and _TOO_LITTLE_MEMORY.fullmatch(lack):
         return f"raise `memory_mb` of [checks.{name}] in the config file"
     if lack is not None and _NO_HISTORY.fullmatch(lack):

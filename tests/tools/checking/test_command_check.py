@@ -334,6 +334,20 @@ async def test_a_module_of_the_project_that_the_answer_should_have_written_fails
     assert (result.outcome, result.executed) == ("failed", True)
 
 
+async def test_a_command_that_does_not_look_where_the_projects_modules_are_fails_no_answer(
+    sandbox: Sandbox, project: Path
+):
+    (project / "shop.py").write_text("PRICE = 1\n")
+    (project / "lib" / "check.py").write_text("import shop\n")
+    check = replace(CHECK, command=("python3", "lib/check.py"), answer_path="shop.py")
+
+    result = await run_command_check(check, "PRICE = 2\n", None, project, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert "No module named 'shop'" in (result.note or "")
+    assert "as `python -m pytest` does" in (result.note or "")
+
+
 @NEEDS_NODE
 async def test_a_package_that_only_the_answer_requires_fails_it(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("node", "lib/answer.txt"))
