@@ -1,8 +1,6 @@
 """The cost of a delegation: within its budgets, and as counted by its vendors, however it ends."""
 
-import contextlib
 import datetime as dt
-import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 import pytest
+from opened_ledger import opened_ledger
 from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, HttpFault, Reply, Stall, pieces
@@ -116,7 +115,7 @@ async def test_a_request_does_not_wait_for_money_reserved_by_a_dead_process(
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
     async with open_server(Script()) as server:
         await server.call("route_task", task=TASK)
-        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
+        with opened_ledger(tmp_path / "chargehand-home") as db:
             db.execute(
                 "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only,"
                 " owner, status)"
@@ -164,7 +163,7 @@ async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_server: 
 
 async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(open_server: OpenServer, tmp_path: Path):
     def alter_ledger(*statements: str) -> None:
-        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db:
+        with opened_ledger(tmp_path / "chargehand-home") as db:
             for statement in statements:
                 db.execute(statement)
 

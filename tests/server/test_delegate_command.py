@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import anyio
 import anyio.abc
 import pytest
 from command_line import CommandResult, run_command
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT, WRONG
 from running_server import Script
 from server_process import COMMAND
@@ -313,7 +313,7 @@ async def test_a_signal_disconnects_from_the_vendor_and_records_the_cancellation
     assert "cancelled" in errors
     assert "Traceback" not in errors
     assert exchange.client_disconnected
-    with sqlite3.connect(project.parent / "data" / "ledger.sqlite3") as db:
+    with opened_ledger(project.parent / "data") as db:
         assert db.execute("SELECT status, interrupted FROM tasks").fetchall() == [("cancelled", 0)]
         assert db.execute("SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL").fetchone() == (0,)
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import anyio
 import pytest
 from command_line import CommandResult, run_command
 from measurement_rows import insert_evaluation
+from opened_ledger import opened_ledger
 from server_process import COMMAND
 from starlette.requests import Request
 
@@ -75,7 +75,7 @@ async def run_evaluate(folder: Path, peers: Vendors | None, *arguments: str, col
 
 
 def rows(folder: Path, query: str) -> list[tuple]:
-    with sqlite3.connect(folder / "data" / "ledger.sqlite3") as db:
+    with opened_ledger(folder / "data") as db:
         return db.execute(query).fetchall()
 
 
@@ -125,10 +125,8 @@ async def test_an_unwritable_html_page_is_an_error_that_wastes_no_request_and_lo
 async def test_the_html_page_is_self_contained_well_formed_and_escaped(tmp_path: Path):
     async with vendors(SuiteModels()) as peers:
         result = await run_evaluate(tmp_path, peers, *TERMS, "--models", LOCAL, "--html", "page.html")
-    db = sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")
-    with db:
+    with opened_ledger(tmp_path / "data") as db:
         db.execute("UPDATE measurements SET model = '<script>alert(1)</script>&'")
-    db.close()
     await run_evaluate(tmp_path, None, "--report", "--html", "again.html")
 
     assert result.code == 0, result.error
@@ -154,14 +152,12 @@ async def test_resume_finds_an_interrupted_evaluation_older_than_one_of_another_
     stalling = SuiteModels(stalls_after=1)
     async with vendors(stalling) as peers:
         await _interrupt_at_request(tmp_path, peers, stalling, 2, signal.SIGINT)
-    db = sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")
-    with db:
+    with opened_ledger(tmp_path / "data") as db:
         db.execute(
             "INSERT INTO evaluations (id, suite, seed, begun_at, budget_usd, terms)"
             " SELECT 'later', 'trial', seed, begun_at + 1, budget_usd, JSON_SET(terms, '$.suite', 'trial')"
             " FROM evaluations"
         )
-    db.close()
     async with vendors(SuiteModels()) as peers:
         resumed = await run_evaluate(tmp_path, peers, "--resume", "--json")
 
@@ -265,7 +261,7 @@ async def test_a_batch_pending_at_a_kill_counts_at_its_worst_case_and_is_collect
             process.kill()
         report = await run_evaluate(tmp_path, peers, "--report", "--json")
         ((reserved,),) = rows(tmp_path, "SELECT TOTAL(reserved_usd) FROM attempts")
-        with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
+        with opened_ledger(tmp_path / "data") as db:
             db.execute("DELETE FROM batched WHERE rowid = (SELECT MIN(rowid) FROM batched)")
         peers.anthropic.batches.ends_at_poll = 1
         resumed = await run_evaluate(tmp_path, peers, "--resume", "--json")

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT, TESTS
 from running_server import Connect, OpenServer, Script
 from server_process import Process
@@ -43,7 +43,7 @@ async def wait_for_requests(script: Script, times: int = 1) -> None:
 
 
 def query_ledger(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         return db.execute(query).fetchall()
 
 

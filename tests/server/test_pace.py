@@ -1,11 +1,11 @@
 """Expected durations come from this machine's own replies; a model that would exceed the time limit is not asked."""
 
 import re
-import sqlite3
 from pathlib import Path
 
 import anyio
 import pytest
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT, TESTS, WRONG
 from running_server import OpenServer, RunningServer, Script
 
@@ -27,7 +27,7 @@ async def answer_three_times(server: RunningServer) -> None:
 
 def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: float = 0.0) -> None:
     """Rewrites the ledger as if every reply so far had taken this many seconds."""
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         db.execute(
             "UPDATE attempts SET load_seconds = ?, first_token_seconds = ?, stream_seconds = ?",
             (load, load + first, stream),
@@ -170,7 +170,7 @@ async def test_a_speed_measured_on_another_machine_rules_out_no_model(open_serve
 
 
 def stretch_timeouts(tmp_path: Path, seconds: float, *, days_ago: float = 0.0) -> None:
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         db.execute(
             "UPDATE attempts SET seconds = ?, begun_at = begun_at - ? WHERE outcome = 'timeout'",
             (seconds, days_ago * 86_400),
@@ -233,7 +233,7 @@ async def test_the_ledger_records_load_first_token_and_stream_times(open_server:
     async with open_server(Script({LOCAL: [reply]})) as server:
         await server.call("delegate_generation", task=RENAME)
 
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         rows = db.execute(
             "SELECT load_seconds, first_token_seconds > 0, stream_seconds >= 0, output_tokens > 0 FROM attempts"
         ).fetchall()

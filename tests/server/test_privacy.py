@@ -3,10 +3,10 @@
 import base64
 import hashlib
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
+from opened_ledger import opened_ledger
 from planted import AWS_KEY, random_text
 from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 from running_server import OpenServer, RunningServer, Script, fenced, text_of
@@ -248,7 +248,7 @@ async def test_a_secret_in_check_output_moves_the_task_to_a_local_model_and_mark
     async with open_server(script) as server:
         receipt = await server.call("delegate_generation", task=hard, tests=TESTS, task_type="code_generation")
 
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         assert db.execute("SELECT local_only FROM tasks").fetchall() == [(1,)]
     assert receipt["status"] == "succeeded"
     assert len(script.models) == 2
@@ -348,7 +348,7 @@ async def test_a_local_only_file_is_reviewed_locally_and_recorded_with_its_proje
         validation = await server.call("validate_code", files=["rates.secret.py"], depth="review")
 
     assert validation["model"] == "qwen3-30b-a3b"
-    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+    with opened_ledger(tmp_path / "chargehand-home") as db:
         rows = db.execute("SELECT kind, local_only, project IS NOT NULL FROM tasks").fetchall()
     assert rows == [("validation", 1, 1)]
 

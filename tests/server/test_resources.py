@@ -1,14 +1,13 @@
 """Resources and completions: what a host can read and complete without calling a tool."""
 
-import contextlib
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT
 from running_server import Connect, OpenServer, RunningServer, Script, text_of
 
@@ -152,7 +151,7 @@ async def test_task_ids_are_completed_newest_first_without_forgotten_or_evaluati
         everything = (await server.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
         by_prefix = (await server.client.complete(TASKS, {"name": "task_id", "value": ids[0][:12]})).completion
         by_wildcard = (await server.client.complete(TASKS, {"name": "task_id", "value": "%"})).completion
-        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
+        with opened_ledger(tmp_path / "chargehand-home") as db:
             db.execute("UPDATE tasks SET text_form = 'forgotten' WHERE id = ?", ids[:1])
             db.execute("UPDATE tasks SET origin = 'evaluation' WHERE id = ?", ids[1:])
         later = (await server.client.complete(TASKS, {"name": "task_id", "value": ""})).completion

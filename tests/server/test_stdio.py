@@ -1,9 +1,7 @@
 """The stdio server as a host runs it: a process that exchanges JSON-RPC over its pipes and exits when asked to."""
 
-import contextlib
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT, TESTS
 from running_server import Script
 from server_process import COMMAND, Process
@@ -86,7 +85,7 @@ async def test_a_server_stopped_during_a_call_exits_with_code_0_and_records_the_
             process.close()
 
     assert exit_code == 0
-    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+    with opened_ledger(tmp_path / "data") as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
         assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp_http import HEADERS, LIST_TOOLS, tool_call
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT
 from running_server import Script
 
@@ -77,7 +77,7 @@ async def test_a_signal_during_a_call_records_the_cancellation_and_exits_with_co
             group.cancel_scope.cancel()
 
     assert exit_code == 0
-    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+    with opened_ledger(tmp_path / "data") as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
         assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
 
@@ -95,7 +95,7 @@ async def test_a_second_signal_does_not_end_the_server_before_the_ledger_is_sett
             group.start_soon(_call, line.rpartition(" ")[2], "auto")
             with anyio.fail_after(BOUND_S):
                 await script.was_asked.wait()
-                with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+                with opened_ledger(tmp_path / "data") as db:
                     db.execute("BEGIN IMMEDIATE")  # blocks writes to the ledger until the connection closes
                     server.popen.terminate()
                     await peers.ollama.journal.to("/api/chat")[0].over.wait()
@@ -104,7 +104,7 @@ async def test_a_second_signal_does_not_end_the_server_before_the_ledger_is_sett
             group.cancel_scope.cancel()
 
     assert exit_code == 0
-    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+    with opened_ledger(tmp_path / "data") as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
 
 
