@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,8 +49,9 @@ def _install(chosen: argparse.Namespace) -> int:
 
     host = HOSTS[chosen.host]
     try:
-        environment = _environment(host, chosen)
-        change = install(host, chosen.config or host.file(), own_command(), environment, _further_secrets())
+        secrets = _further_secrets()
+        environment = _environment(host, chosen, [*KEYS, *secrets])
+        change = install(host, chosen.config or host.file(), own_command(), environment, secrets)
     except CallerError as error:
         return print_error(error)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
@@ -81,8 +83,8 @@ def _uninstall(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
-    """The variables for the entry. Raises BadArgument."""
+def _environment(host: Host, chosen: argparse.Namespace, secrets: Sequence[str]) -> dict[str, str]:
+    """The variables for the entry. secrets: those of keys and headers. Raises BadArgument."""
     from ...tools.errors import BadArgument
     from ..hosts.installing import input_reference, installed_entry
 
@@ -100,7 +102,7 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
         given[VARIABLE] = str(data_folder())
     # A key must go to the same address as from this shell, and local-only must apply there too.
     given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
-    for key in dict.fromkeys([*KEYS, *_further_secrets()]):
+    for key in dict.fromkeys(secrets):
         if host.prompts_for_keys:
             if chosen.with_keys or key not in present:
                 given[key] = input_reference(key)

@@ -1,6 +1,7 @@
 """Changes single keys of a TOML text, and leaves the rest as it is, comments and order included.
 
-Tables are edited line by line; one that is written inline, in braces, is refused.
+Tables are edited line by line; one that is written inline, in braces, is refused. tomlkit 0.15 edits these too, but
+puts a new table between a comment and the table below it, mixes line ends, and leaves blank lines (tried 2026-11-30).
 """
 
 import json

@@ -124,8 +124,8 @@ async def run_command_check(
             if change is None and check.answer_path is not None:
                 await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             written = change or {Path(check.answer_path or ""): b""}
-            ours = await anyio.to_thread.run_sync(_installed_too, check.read_only, written, copy)
-            run = await _run(check, project, copy, sandbox, ours)
+            import_first = await anyio.to_thread.run_sync(_installed_too, check.read_only, written, copy)
+            run = await _run(check, project, copy, sandbox, import_first)
             note = None
             if run.exit_code in _MAY_NOT_BE_THERE:
                 to_do = await anyio.to_thread.run_sync(remedy, None, check.name, project, copy)
@@ -134,7 +134,7 @@ async def run_command_check(
                     why = f"{check.command[0]} is not available in the sandbox; {to_do}. {said}"
                     return not_run(f"{check.name} was not run: {why}", check.name)
                 note = f"if {check.name} itself calls something that is not available in the sandbox, {to_do}"
-            if (lack := await _lack_without_the_answer(check, run, project, copy, sandbox, ours)) is not None:
+            if (lack := await _lack_without_the_answer(check, run, project, copy, sandbox, import_first)) is not None:
                 to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
                 why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
                 return not_run(f"{why}; {to_do}", check.name)
@@ -144,9 +144,11 @@ async def run_command_check(
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
-async def _run(check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox, ours: Sequence[str]) -> SandboxRun:
+async def _run(
+    check: CommandCheck, project: Path, copy: Path, sandbox: Sandbox, import_first: Sequence[str]
+) -> SandboxRun:
     await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
-    variables = [*_variables(check.read_only, project, ours), *await _node_options(_path(check.read_only))]
+    variables = [*_variables(check.read_only, project, import_first), *await _node_options(_path(check.read_only))]
     command = ["/usr/bin/env", *variables, *_with_home(check, project)]
     return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
 
@@ -164,15 +166,15 @@ def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
 
 
 async def _lack_without_the_answer(
-    check: CommandCheck, run: SandboxRun, project: Path, copy: Path, sandbox: Sandbox, ours: Sequence[str]
+    check: CommandCheck, run: SandboxRun, project: Path, copy: Path, sandbox: Sandbox, import_first: Sequence[str]
 ) -> str | None:
     """What a failed command says is missing, if it fails and says so on the unchanged project too. None: the failure
-    is the answer's. copy: the changed project. ours: as in `_variables`."""
+    is the answer's. copy: the changed project. import_first: as in `_variables`."""
     lacks = await anyio.to_thread.run_sync(lacks_in, run.output, project, copy) if run.exit_code != 0 else ()
     if not lacks:
         return None
     async with copied_project(project) as unchanged:
-        before = await _run(check, project, unchanged, sandbox, ours)
+        before = await _run(check, project, unchanged, sandbox, import_first)
     return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
 
 
@@ -258,12 +260,12 @@ def _installed_too(read_only: tuple[Path, ...], written: Iterable[Path], copy: P
     return [path.folders[0] for path in found if any(has_module(one, path.name.split(".")[0]) for one in environments)]
 
 
-def _variables(read_only: tuple[Path, ...], project: Path, ours: Sequence[str]) -> list[str]:
+def _variables(read_only: tuple[Path, ...], project: Path, import_first: Sequence[str]) -> list[str]:
     """PATH, and PYTHONPATH for what the Python environments import from the project itself (`pip install -e`).
 
-    ours: folders of the project to import from before any environment.
+    import_first: folders of the project to import from before any environment.
     """
-    linked = [*ours, *(folder for path in read_only for folder in linked_folders(path, project))]
+    linked = [*import_first, *(folder for path in read_only for folder in linked_folders(path, project))]
     python_path = [f"PYTHONPATH={':'.join(dict.fromkeys(linked))}"] if linked else []
     as_it_is = [_UNCHANGED] if any(map(python_of, read_only)) else []
     return [f"PATH={_path(read_only)}", *_OFFLINE, *as_it_is, *python_path]
