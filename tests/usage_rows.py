@@ -44,14 +44,17 @@ def delegations(passed: int, of: int, **fields: Any) -> Iterator[Delegation]:
 
 
 async def write_delegations(home: Path, *delegations: Delegation) -> None:
-    """Write them into the ledger of a data folder through its own methods, each at its own time."""
-    now = dt.datetime.now(dt.UTC)
-    moment = now
+    """Write them into the ledger of a data folder through its own methods, each at its own time.
+
+    `days_ago` counts from the last midnight (UTC), so that what is a minute apart falls on one day.
+    """
+    midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = midnight
 
     ledger = await Ledger.open(home, lambda: moment)
     try:
         for delegation in sorted(delegations, key=lambda delegation: -delegation.days_ago):
-            moment = now - dt.timedelta(days=delegation.days_ago)
+            moment = midnight - dt.timedelta(days=delegation.days_ago)
             await _write(ledger, delegation)
     finally:
         await ledger.aclose()
