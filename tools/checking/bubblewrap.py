@@ -27,11 +27,13 @@ _NOBODY = 65534
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
 _ETC = {
-    "hosts": "127.0.0.1 localhost\n",
+    "hosts": "127.0.0.1 localhost sandbox\n",
     "nsswitch.conf": "hosts: files\n",
+    "gitconfig": "[user]\nname = sandbox\nemail = {USER}@localhost\n[safe]\ndirectory = *\n",
     "passwd": "sandbox:x:{user}:{user}::{HOME}:/bin/sh\n",
 }
-"""Files of /etc by name: servers that tests start are reached as `localhost`, Java and Node.js know who runs them."""
+"""Files of /etc by name: servers that tests start are reached as `localhost`, Java and Node.js know who runs them, and
+git commits, in the working folder too if it belongs to root."""
 _SETTINGS = ("java*", "maven/m2.conf", "maven/logging", "php/*/cli", "php/*/mods-available")
 """What Java, Maven and PHP need of /etc on Debian 12 (seen 2026-11-30); not Maven's settings.xml, which may hold
 passwords."""

@@ -21,6 +21,8 @@ ENVIRONMENT: Mapping[str, str] = {
     # Numeric libraries start one thread per processor, which exceeds `Limits.processes` on a large machine.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    # Each of glibc's arenas, by default eight per processor, takes 64 MB of `Limits.memory_mb` (mallopt(3)).
+    "MALLOC_ARENA_MAX": "4",
     # Debian's Node.js fails to start if it cannot read its config below /etc, which is empty in the sandbox.
     "OPENSSL_CONF": "/dev/null",
 }
@@ -37,7 +39,7 @@ class Limits:
     memory_mb: int = 1024
     """Address space per process; at most `processes` times that in total. The kernel is told to kill the sandbox first
     when the machine runs short."""
-    processes: int = 32
+    processes: int = 128
     """Concurrent processes and threads."""
     file_mb: int = 64
     """Maximum size of a single file."""

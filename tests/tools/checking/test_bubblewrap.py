@@ -156,15 +156,42 @@ async def test_network_addresses_cannot_be_reached(run_python):
             listener.accept()
 
 
-async def test_a_server_that_the_code_starts_is_reached_as_localhost(run_python):
+async def test_a_server_that_the_code_starts_is_reached_as_localhost_and_by_the_hosts_name(run_python):
     run = await run_python(
         "import socket\n"
         "server = socket.create_server(('localhost', 0))\n"
-        "socket.create_connection(('localhost', server.getsockname()[1])).close()\n"
+        "for name in ('localhost', socket.gethostname()):\n"
+        "    socket.create_connection((name, server.getsockname()[1])).close()\n"
         "print('reached')\n"
     )
 
     assert run.output.strip() == "reached"
+
+
+async def test_git_commits_without_settings_of_the_user(sandbox: Sandbox):
+    run = await sandbox.run(
+        ["sh", "-c", "git init -q && git commit -q --allow-empty -m first && git log --format=%s"], None, Limits()
+    )
+
+    assert run.output.splitlines()[-1] == "first"
+
+
+async def test_a_hundred_threads_run_at_once(sandbox: Sandbox):
+    run = await sandbox.run(
+        [
+            *sandbox.python,
+            "-c",
+            "import threading\n"
+            "together = threading.Barrier(101)\n"
+            "for _ in range(100): threading.Thread(target=together.wait).start()\n"
+            "together.wait()\n"
+            "print('together')\n",
+        ],
+        None,
+        Limits(wall_s=20),
+    )
+
+    assert run.output == "together\n"
 
 
 async def test_the_code_runs_unprivileged_and_cannot_gain_privileges(run_python):
