@@ -61,6 +61,7 @@ def main() -> NoReturn:
     folders = [os.path.abspath(folder) for folder in job.get("folders", ())]
     sys.path[:0] = folders
     os.environ["PYTHONPATH"] = os.pathsep.join([SOLUTION, *folders])  # for subprocesses of the tests
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     report(KINDS[job["kind"]](job))
 
 
@@ -126,6 +127,7 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
 def executed(answer: str) -> types.ModuleType:
     """Execute the answer as a standalone module."""
     module = sys.modules["solution"] = types.ModuleType("solution")
+    module.__file__ = os.path.join(SOLUTION, "solution.py")
     exec(compile(answer, "solution.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     return module
 

@@ -389,6 +389,23 @@ async def test_processes_started_by_the_tests_can_import_the_answer(sandbox: San
         assert (await run_tests(WRONG, form, sandbox, Limits(wall_s=10))).outcome == "failed"
 
 
+async def test_programs_beside_the_python_of_the_tests_are_found_by_name(sandbox: Sandbox):
+    tests = "import os, shutil, sys\nassert shutil.which(os.path.basename(sys.executable)) == sys.executable"
+
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+async def test_a_script_and_an_answer_know_their_file(sandbox: Sandbox):
+    answer = "from pathlib import Path\nHERE = Path(__file__).parent\nclass Known: pass\n"
+    tests = "import inspect, os\nassert os.path.dirname(__file__) == str(HERE) and inspect.getsource(Known)"
+
+    result = await run_tests(answer, tests, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
 async def test_a_failing_pytest_test_is_reported_with_its_original_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 
