@@ -93,7 +93,7 @@ class InPlace:
 async def run_tests(
     answer: str,
     tests: str,
-    sandbox: Sandbox | None,
+    sandbox: Sandbox,
     limits: Limits | None = None,
     in_place: InPlace | None = None,
     search: SecretSearch = SHIPPED,
@@ -101,8 +101,8 @@ async def run_tests(
     """Run tests given as text.
 
     Tests that pytest would collect run as a pytest module: the answer is the module `solution`, and its public names
-    are already imported. Other tests run as a script after the answer, in its namespace. sandbox: None if this machine
-    has none; nothing is run. in_place: None if the answer is `answer` alone. search: finds secrets in their output.
+    are already imported. Other tests run as a script after the answer, in its namespace. in_place: None if the answer
+    is `answer` alone. search: finds secrets in their output.
     """
     kind = "module" if _is_for_pytest(tests) else "script"
     job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
@@ -115,7 +115,7 @@ async def run_project_tests(
     answer: str,
     test_paths: Sequence[str],
     copy: Path,
-    sandbox: Sandbox | None,
+    sandbox: Sandbox,
     limits: Limits | None = None,
     in_place: InPlace | None = None,
     search: SecretSearch = SHIPPED,
@@ -137,13 +137,11 @@ async def run_project_tests(
 async def _run(
     job: Mapping[str, object],
     folder: Path | None,
-    sandbox: Sandbox | None,
+    sandbox: Sandbox,
     limits: Limits,
     search: SecretSearch,
     in_place: InPlace | None,
 ) -> CheckResult:
-    if sandbox is None:
-        return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
     nonce = secrets.token_hex(16)
     shown = {inside: Path(__file__).with_name(name) for inside, name in _CHECKER.items()}
     try:

@@ -65,7 +65,7 @@ class InProject:
 async def run_node_tests(
     answer: str,
     tests: str,
-    sandbox: Sandbox | None,
+    sandbox: Sandbox,
     node: Node | None,
     limits: Limits | None = None,
     in_project: InProject | None = None,
@@ -74,13 +74,10 @@ async def run_node_tests(
     """Run tests given as text.
 
     Tests that call `describe`, `it` or `test` run under node:test, with the answer as the module `./solution.js`;
-    others run as a script after the answer. Both see all top-level names of the answer. sandbox, node: None if this
-    machine has none; nothing is run. in_project: None if the answer is `answer` alone. In a project the answer finds
-    its neighbouring files, and tests import files relative to the project's root. search: finds secrets in their
-    output.
+    others run as a script after the answer. Both see all top-level names of the answer. node: None if this machine has
+    none; nothing is run. in_project: None if the answer is `answer` alone. In a project the answer finds its
+    neighbouring files, and tests import files relative to the project's root. search: finds secrets in their output.
     """
-    if sandbox is None:
-        return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
     if node is None or node.version < OLDEST:
         found = "there is no Node.js" if node is None else f"{node.shown} is too old"
         return not_run(f"the tests were not run: {found}; {INSTALL}")
