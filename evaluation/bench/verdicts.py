@@ -20,7 +20,7 @@ from rich.table import Table
 from ...tools.checking.answer_checks import AnswerChecks, TestsGiven
 from ...tools.checking.executor import Executor
 from ...tools.checking.result import CheckResult
-from ...tools.checking.sandbox import Limits, Sandbox
+from ...tools.checking.sandbox import Command, Sandbox
 from ...tools.checking.sandbox_search import SandboxConfig, SandboxSearch, find_sandbox
 from ...tools.editing.answer import Answer
 from ..unusable import in_words
@@ -93,7 +93,7 @@ async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path
 
 async def _importable(sandbox: Sandbox, programs: Sequence[Program]) -> Mapping[str, bool]:
     names = sorted({name for program in programs for name in program.needs})
-    run = await sandbox.run([*sandbox.python, "-c", _IMPORTABLE, *names], None, Limits())
+    run = await sandbox.run(Command([*sandbox.python, "-c", _IMPORTABLE, *names]))
     found = (line.split() for line in run.output.splitlines())
     return {name: said == "True" for name, said in found}
 
@@ -150,7 +150,7 @@ async def _passes_in_plain_python(code: str, tests: str, sandbox: Sandbox) -> bo
     with tempfile.TemporaryDirectory() as name:
         await anyio.Path(name, "solution.py").write_text(code)
         await anyio.Path(name, "plain.py").write_text(f"{_WITH_ITS_NAMES}{tests}")
-        run = await sandbox.run([*sandbox.python, "plain.py"], Path(name), Limits())
+        run = await sandbox.run(Command([*sandbox.python, "plain.py"], Path(name)))
     return run.exit_code == 0
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .interpreter import Interpreter, base_interpreter
-from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxRun
+from .sandbox import ENVIRONMENT, WORK_FOLDER, Command, Limits, SandboxRun
 from .seccomp import filter_program
 from .supervision import supervise
 
@@ -51,26 +51,18 @@ class Bubblewrap:
         self.python: Sequence[str] = (str(self._interpreter.executable), "-I", "-B")
         self.packages = self._interpreter.packages
 
-    async def run(
-        self,
-        command: Sequence[str],
-        folder: Path | None,
-        limits: Limits,
-        *,
-        stdin: bytes = b"",
-        read_only: Mapping[str, Path] | None = None,
-    ) -> SandboxRun:
-        shown = {_LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **(read_only or {})}
-        if folder is not None:
-            shown[_INPUT] = folder
-
+    async def run(self, command: Command) -> SandboxRun:
+        shown = {_LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **command.read_only}
+        if command.folder is not None:
+            shown[_INPUT] = command.folder
+        limits = command.limits
         user = _spare_user()
         files = [text.format(user=_NOBODY if user is None else user, **ENVIRONMENT).encode() for text in _ETC.values()]
 
         def build(report_fd: int, setup_fd: int) -> Sequence[str]:
             options = {
                 "uid": user,
-                "copy_from": None if folder is None else _INPUT,
+                "copy_from": None if command.folder is None else _INPUT,
                 "report_fd": report_fd,
                 "setup_fd": setup_fd,
                 "cpu_s": limits.cpu_s,
@@ -86,11 +78,18 @@ class Bubblewrap:
                 for fd, name in zip(contents, _ETC, strict=True)
                 for word in ("--perms", "0644", "--ro-bind-data", str(fd), f"/etc/{name}")
             ]
-            return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits, etc), "--", *launch, *command]
+            return [
+                str(self._bwrap),
+                *filtered,
+                *self._arguments(user, shown, limits, etc),
+                "--",
+                *launch,
+                *command.words,
+            ]
 
         with _opened(self._filter) as filters, _opened(*files) as contents:
             # bwrap itself gets an empty environment too: the code inside can read /proc/1/environ.
-            return await supervise(build, limits, stdin, {}, also_pass=(*filters, *contents))
+            return await supervise(build, limits, command.stdin, {}, also_pass=(*filters, *contents))
 
     def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits, etc: Sequence[str]) -> list[str]:
         scratch = ["--size", str(limits.scratch_mb * _MEGABYTE), "--perms", "1777", "--tmpfs"]

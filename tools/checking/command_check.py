@@ -22,7 +22,7 @@ from .lacking import lacks_in, remedy
 from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
 from .result import CheckResult
-from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
+from .sandbox import Command, Limits, Sandbox, SandboxFailed, SandboxRun
 from .verdict import FAILURE_CHARACTERS, SHIPPED, clip, not_run, why_no_verdict
 
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
@@ -150,7 +150,7 @@ async def _run(
     await anyio.to_thread.run_sync(_link, check.read_only, project, copy)
     variables = [*_variables(check.read_only, project, import_first), *await _node_options(_path(check.read_only))]
     command = ["/usr/bin/env", *variables, *_with_home(check, project)]
-    return await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))
+    return await sandbox.run(Command(command, copy, check.limits, read_only=_shown(check.read_only)))
 
 
 def _with_home(check: CommandCheck, project: Path) -> Sequence[str]:
@@ -181,7 +181,8 @@ async def _lack_without_the_answer(
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     """Whether the command can be started, tested in a separate run without code of the answer."""
     command = [*sandbox.python, "-c", _IS_THERE, check.command[0], _path(check.read_only)]
-    return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
+    run = await sandbox.run(Command(command, copy, check.limits, read_only=_shown(check.read_only)))
+    return run.exit_code == 0
 
 
 def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch, note: str | None) -> CheckResult:

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from ..guarding.text import visible
 from .interpreter import base_interpreter
-from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxFailed, SandboxRun
+from .sandbox import ENVIRONMENT, WORK_FOLDER, Command, Limits, SandboxFailed, SandboxRun
 from .staging import CHECKER, LAUNCHER, Stage, launch_options, staged
 from .supervision import supervise
 
@@ -62,18 +62,10 @@ class Container:
                 + (f" (it says: {said})" if said else "")
             )
 
-    async def run(
-        self,
-        command: Sequence[str],
-        folder: Path | None,
-        limits: Limits,
-        *,
-        stdin: bytes = b"",
-        read_only: Mapping[str, Path] | None = None,
-    ) -> SandboxRun:
+    async def run(self, command: Command) -> SandboxRun:
         name = f"chargehand-{secrets.token_hex(8)}"
         try:
-            async with staged(folder, read_only or {}) as stage:
+            async with staged(command) as stage:
                 if stage.shown:
                     raise SandboxFailed(
                         f"a container shows nothing of this machine: put {stage.shown[0]} into an image and name it"
@@ -82,13 +74,15 @@ class Container:
                 await anyio.to_thread.run_sync(_open_to_all, stage)
 
                 def build(report_fd: int, _: int) -> Sequence[str]:
-                    engine = self._arguments(name, stage, limits)
-                    options = {**launch_options(limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
-                    launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *command]
+                    engine = self._arguments(name, stage, command.limits)
+                    options = {**launch_options(command.limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
+                    launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *command.words]
                     return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
 
                 try:
-                    return await supervise(build, limits, stdin, _environment(), setup_before_report=True)
+                    return await supervise(
+                        build, command.limits, command.stdin, _environment(), setup_before_report=True
+                    )
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._remove(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ..guarding.home import home_folder
-from .sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
+from .sandbox import ENVIRONMENT, Command, Limits, Sandbox, SandboxFailed
 
 _LIMITS = Limits(wall_s=20.0, cpu_s=10, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
 _PROBE = "/checker/escape.py"
@@ -69,12 +69,9 @@ async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
             "write": [str(path) for path in bait.forbidden],
             "port": bait.listener.getsockname()[1],
         }
-        run = await sandbox.run(
-            [*sandbox.python, _PROBE, json.dumps(targets)],
-            None,
-            _LIMITS,
-            read_only={_PROBE: Path(__file__).with_name("inside_escape.py")},
-        )
+        probe = {_PROBE: Path(__file__).with_name("inside_escape.py")}
+        words = [*sandbox.python, _PROBE, json.dumps(targets)]
+        run = await sandbox.run(Command(words, limits=_LIMITS, read_only=probe))
         if run.exit_code != 0 or not run.report:
             raise SandboxFailed(f"the escape probe did not finish: {run.output.strip()[:300] or run.killed_by}")
         return _escapes(_Reached.model_validate_json(run.report), bait)

@@ -25,7 +25,7 @@ from ..guarding.secrets import SecretSearch
 from .import_path import ImportPath
 from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
-from .sandbox import Limits, Sandbox, SandboxFailed
+from .sandbox import Command, Limits, Sandbox, SandboxFailed
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"
@@ -147,13 +147,8 @@ async def _run(
     try:
         if job["kind"] != "script" or _imports(str(job["tests"]), "pytest"):
             shown |= await anyio.to_thread.run_sync(_shown_pytest)
-        run = await sandbox.run(
-            [*sandbox.python, _RUNNER],
-            folder,
-            limits,
-            stdin=json.dumps({**job, "nonce": nonce}).encode(),
-            read_only=shown,
-        )
+        words, stdin = [*sandbox.python, _RUNNER], json.dumps({**job, "nonce": nonce}).encode()
+        run = await sandbox.run(Command(words, folder, limits, stdin, shown))
     except (SandboxFailed, ModuleNotFoundError) as failure:
         return not_run(f"the tests were not run: {failure}")
     whose = sandbox.packages

@@ -28,7 +28,7 @@ from .javascript import (
 from .javascript_vacuous_asserts import first_vacuous_assert
 from .node import FITS_WASM, INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
-from .sandbox import Limits, Sandbox, SandboxFailed
+from .sandbox import Command, Limits, Sandbox, SandboxFailed
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/node.mjs"
@@ -141,13 +141,8 @@ async def _run(
     try:
         if not await _starts(node, sandbox):
             return not_run(f"the tests were not run: {node.shown} does not start in the sandbox; {INSTALL}")
-        run = await sandbox.run(
-            [node.inside, *flags, _RUNNER],
-            folder,
-            limits,
-            stdin=json.dumps(job).encode(),
-            read_only=shown,
-        )
+        words, stdin = [node.inside, *flags, _RUNNER], json.dumps(job).encode()
+        run = await sandbox.run(Command(words, folder, limits, stdin, shown))
     except SandboxFailed as failure:
         return not_run(f"the tests were not run: {failure}")
     return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
@@ -167,7 +162,8 @@ async def _starts(node: Node, sandbox: Sandbox) -> bool:
     if key not in _started:
         limits = Limits(wall_s=10.0, memory_mb=_MEMORY_MB)
         command = [node.inside, *_flags(node), "-e", "0"]
-        if (await sandbox.run(command, None, limits, read_only=node.shown_inside)).exit_code != 0:
+        run = await sandbox.run(Command(command, limits=limits, read_only=node.shown_inside))
+        if run.exit_code != 0:
             return False
         _started.add(key)
     return True

@@ -1,7 +1,7 @@
 """The interface of the sandboxes that run model-written code."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -52,6 +52,19 @@ class Limits:
     """How long killed processes may take to disappear. The kernel needs milliseconds; more means a broken sandbox."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command to run in a sandbox."""
+
+    words: Sequence[str]
+    folder: Path | None = None
+    """Copied, links preserved; the copy is the working folder and is deleted afterwards. None: it is empty."""
+    limits: Limits = field(default_factory=Limits)
+    stdin: bytes = b""
+    read_only: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Our files and folders to expose, by absolute path inside."""
+
+
 KilledBy = Literal["wall_time", "cpu_time", "output", "signal"]
 
 
@@ -95,19 +108,34 @@ class Sandbox(Protocol):
         """The origin of that Python's packages: an environment's folder, or an image. None: only pytest."""
         ...
 
-    async def run(
-        self,
-        command: Sequence[str],
-        folder: Path | None,
-        limits: Limits,
-        *,
-        stdin: bytes = b"",
-        read_only: Mapping[str, Path] | None = None,
-    ) -> SandboxRun:
-        """Run a command in a scratch copy of a folder, without network or access to our files.
+    async def run(self, command: Command) -> SandboxRun:
+        """Run a command in a scratch copy of its folder, without network or access to our files.
 
-        folder: copied, links preserved; the copy is the working folder and is deleted afterwards. None: empty.
-        read_only: our files and folders to expose, by absolute path inside. No process of the command is alive when
-        this returns, raises or is cancelled. Raises SandboxFailed.
+        No process of the command is alive when this returns, raises or is cancelled. Raises SandboxFailed.
         """
         ...
+
+
+@dataclass(frozen=True)
+class WithVariables:
+    """Sets variables for each command in another sandbox; they can replace those that every sandbox has."""
+
+    sandbox: Sandbox
+    variables: tuple[tuple[str, str], ...]
+    """Names and values. The code inside can read them, and so can the machine's other users while it runs."""
+
+    @property
+    def name(self) -> str:
+        return self.sandbox.name
+
+    @property
+    def python(self) -> Sequence[str]:
+        return self.sandbox.python
+
+    @property
+    def packages(self) -> str | None:
+        return self.sandbox.packages
+
+    async def run(self, command: Command) -> SandboxRun:
+        settings = [f"{name}={value}" for name, value in self.variables]
+        return await self.sandbox.run(replace(command, words=["/usr/bin/env", *settings, *command.words]))

@@ -10,14 +10,12 @@ it leaves behind stay alive inside the sandbox.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .interpreter import Interpreter, base_interpreter
-from .sandbox import Limits, SandboxFailed, SandboxRun
-from .staging import LAUNCHER, Stage, launch_options, staged
-from .supervision import supervise
-from .unsafe_local import processes_of_all
+from .sandbox import Command, SandboxRun
+from .staging import Stage, run_staged
 
 SANDBOX_EXEC = Path("/usr/bin/sandbox-exec")
 
@@ -42,28 +40,13 @@ class SandboxExec:
         self.python: Sequence[str] = (str(self._interpreter.executable), "-I", "-B")
         self.packages = self._interpreter.packages
 
-    async def run(
-        self,
-        command: Sequence[str],
-        folder: Path | None,
-        limits: Limits,
-        *,
-        stdin: bytes = b"",
-        read_only: Mapping[str, Path] | None = None,
-    ) -> SandboxRun:
-        already = await processes_of_all()
-        try:
-            async with staged(folder, read_only or {}) as stage:
-                rules = profile(stage, self._interpreter, may_fork=limits.processes >= _FORKS_FROM)
-
-                def build(report_fd: int, setup_fd: int) -> Sequence[str]:
-                    options = launch_options(limits, report_fd, setup_fd, stage.environment, processes_already=already)
-                    launch = [*self.python, "-S", *stage.translated([LAUNCHER, repr(options), *command])]
-                    return [str(self._executable), "-p", rules, *launch]
-
-                return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
-        except OSError as error:
-            raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
+    async def run(self, command: Command) -> SandboxRun:
+        may_fork = command.limits.processes >= _FORKS_FROM
+        return await run_staged(
+            command,
+            self.python,
+            lambda stage: [str(self._executable), "-p", profile(stage, self._interpreter, may_fork=may_fork)],
+        )
 
 
 def profile(stage: Stage, interpreter: Interpreter, *, may_fork: bool = False) -> str:

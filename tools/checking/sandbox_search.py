@@ -16,9 +16,8 @@ from .bubblewrap import Bubblewrap
 from .container import IMAGE, Container
 from .interpreter import Interpreter, named_interpreter
 from .probe import escape
-from .sandbox import Sandbox, SandboxFailed
+from .sandbox import Sandbox, SandboxFailed, WithVariables
 from .sandbox_exec import SANDBOX_EXEC, SandboxExec
-from .sandbox_variables import WithVariables
 from .unsafe_local import UnsafeLocal
 
 _VERSION_TIMEOUT_S = 20.0

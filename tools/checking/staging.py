@@ -5,7 +5,8 @@ files). Paths below /checker in a command are translated to those of the copies.
 """
 
 import shutil
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from .sandbox import ENVIRONMENT, Limits
+from .sandbox import ENVIRONMENT, Command, Limits, SandboxFailed, SandboxRun
 from .scratch import scratch_folder
+from .supervision import supervise
 
 CHECKER = "/checker"
 LAUNCHER = f"{CHECKER}/launcher.py"
+
+_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,32 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path | None, read_only: Mapping[str, Path]) -> AsyncGenerator[Stage]:
-    """A stage, deleted at the end. Raises OSError if it cannot be created."""
+async def staged(command: Command) -> AsyncGenerator[Stage]:
+    """A stage for the command, deleted at the end. Raises OSError if it cannot be created."""
     async with scratch_folder("run") as root:
-        yield await anyio.to_thread.run_sync(_lay_out, root, folder, read_only)
+        yield await anyio.to_thread.run_sync(_lay_out, root, command)
+
+
+async def run_staged(
+    command: Command, python: Sequence[str], confine: Callable[[Stage], Sequence[str]] = lambda _: ()
+) -> SandboxRun:
+    """Run a command in a stage, within its limits. confine: the words before it that keep it inside; none by default.
+
+    Raises SandboxFailed.
+    """
+    already = await _processes_of_all()
+    try:
+        async with staged(command) as stage:
+
+            def build(report_fd: int, setup_fd: int) -> Sequence[str]:
+                options = launch_options(
+                    command.limits, report_fd, setup_fd, stage.environment, processes_already=already
+                )
+                return [*confine(stage), *python, "-S", *stage.translated([LAUNCHER, repr(options), *command.words])]
+
+            return await supervise(build, command.limits, command.stdin, stage.environment, folder=stage.work)
+    except OSError as error:
+        raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
 
 
 def launch_options(
@@ -73,13 +99,13 @@ def launch_options(
     }
 
 
-def _lay_out(root: Path, folder: Path | None, read_only: Mapping[str, Path]) -> Stage:
-    stage = Stage(root, tuple(path for inside, path in read_only.items() if inside == str(path)))
+def _lay_out(root: Path, command: Command) -> Stage:
+    stage = Stage(root, tuple(path for inside, path in command.read_only.items() if inside == str(path)))
     for made in (stage.work, stage.temporary, stage.checker):
         made.mkdir()
-    if folder is not None:
-        shutil.copytree(folder, stage.work, symlinks=True, dirs_exist_ok=True)
-    copied = {LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **read_only}
+    if command.folder is not None:
+        shutil.copytree(command.folder, stage.work, symlinks=True, dirs_exist_ok=True)
+    copied = {LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **command.read_only}
     for inside, outside in copied.items():
         if inside == str(outside):
             continue
@@ -90,3 +116,13 @@ def _lay_out(root: Path, folder: Path | None, read_only: Mapping[str, Path]) -> 
         else:
             shutil.copy(outside, target)
     return stage
+
+
+async def _processes_of_all() -> int:
+    """An estimate of the processes and threads on this machine, because the kernel's limit counts all of a user's."""
+    try:
+        with anyio.fail_after(_TIMEOUT_S):
+            done = await anyio.run_process(["ps", "-A", "-o", "pid="], stderr=subprocess.DEVNULL, check=False)
+    except (OSError, TimeoutError):
+        return 1000  # unknown: allow for a usual number
+    return 2 * len(done.stdout.splitlines()) + 100

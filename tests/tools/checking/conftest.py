@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxRun
+from chargehand.tools.checking.sandbox import Command, Limits, Sandbox, SandboxRun
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
 # --import-mode=importlib does not put this folder on the path.
@@ -40,6 +40,6 @@ def run_python(sandbox: Sandbox) -> RunPython:
             "scratch_mb": 16,
             "output_kb": 64,
         }
-        return await sandbox.run([*sandbox.python, "-c", code], folder, Limits(**(small_limits | limits)))
+        return await sandbox.run(Command([*sandbox.python, "-c", code], folder, Limits(**(small_limits | limits))))
 
     return run

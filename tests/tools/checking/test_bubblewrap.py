@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from chargehand.evaluation.bench.orphans import adopting
-from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.sandbox import Command, Limits, Sandbox, SandboxFailed
 
 pytestmark = pytest.mark.anyio
 
@@ -44,14 +44,14 @@ async def test_standard_input_is_passed_in_full(sandbox: Sandbox):
     data = b"x" * 300_000
 
     run = await sandbox.run(
-        [*sandbox.python, "-c", "import sys; print(len(sys.stdin.buffer.read()))"], None, Limits(), stdin=data
+        Command([*sandbox.python, "-c", "import sys; print(len(sys.stdin.buffer.read()))"], stdin=data)
     )
 
     assert run.output == "300000\n"
 
 
 async def test_unread_standard_input_is_not_an_error(sandbox: Sandbox):
-    run = await sandbox.run([*sandbox.python, "-c", ""], None, Limits(), stdin=b"x" * 300_000)
+    run = await sandbox.run(Command([*sandbox.python, "-c", ""], stdin=b"x" * 300_000))
 
     assert run.exit_code == 0
 
@@ -68,7 +68,7 @@ async def test_terminal_sequences_and_hidden_characters_are_removed_from_the_out
 
 async def test_a_missing_command_is_reported(sandbox: Sandbox):
     with pytest.raises(SandboxFailed, match="No such file"):
-        await sandbox.run(["/no/such/command"], None, Limits())
+        await sandbox.run(Command(["/no/such/command"]))
 
 
 async def test_keys_in_the_servers_environment_are_not_visible(run_python, monkeypatch):
@@ -341,7 +341,7 @@ async def test_cancelling_a_run_ends_all_its_processes(sandbox: Sandbox):
 
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(sandbox.run, command, None, Limits())
+            tasks.start_soon(sandbox.run, Command(command))
             await wait_for_process(marker)
             tasks.cancel_scope.cancel()
 
@@ -354,7 +354,7 @@ async def test_cancelling_while_the_sandbox_starts_leaves_no_process(sandbox: Sa
 
     with adopting() as adoption:
         with anyio.move_on_after(moment * 0.003):
-            await sandbox.run(command, None, Limits())
+            await sandbox.run(Command(command))
 
         with anyio.fail_after(60):
             await wait_until(lambda: not adoption.orphans(()))
@@ -375,13 +375,13 @@ async def test_killing_the_server_ends_all_sandboxed_processes():
 RUN_AND_WAIT = """
 import anyio, sys
 from chargehand.evaluation.bench.orphans import adopting
-from chargehand.tools.checking.sandbox import Limits
+from chargehand.tools.checking.sandbox import Command
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
 async def main():
     sandbox = (await find_sandbox()).sandbox
     command = [*sandbox.python, "-c", "import signal; signal.pause()", "in-the-sandbox-" + sys.argv[1]]
-    await sandbox.run(command, None, Limits())
+    await sandbox.run(Command(command))
 
 anyio.run(main)
 """
@@ -392,7 +392,7 @@ async def test_concurrent_runs_do_not_share_their_limits(sandbox: Sandbox):
     outputs: list[str] = []
 
     async def run() -> None:
-        outputs.append((await sandbox.run([*sandbox.python, "-c", code], None, Limits(processes=12))).output)
+        outputs.append((await sandbox.run(Command([*sandbox.python, "-c", code], limits=Limits(processes=12)))).output)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(3):

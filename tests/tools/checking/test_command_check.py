@@ -400,7 +400,7 @@ async def test_a_failing_sandbox_counts_as_not_run(project: Path):
         name = "broken"
         python = ("python",)
 
-        async def run(self, *_: object, **__: object):
+        async def run(self, _: object):
             raise SandboxFailed("no namespaces here")
 
     result = await run_command_check(CHECK, "good", None, project, Broken())

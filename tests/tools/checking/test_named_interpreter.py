@@ -8,7 +8,7 @@ import pytest
 
 from chargehand.tools.checking.interpreter import named_interpreter
 from chargehand.tools.checking.running import run_project_tests, run_tests
-from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.sandbox import Command, Sandbox, SandboxFailed
 from chargehand.tools.checking.sandbox_search import SandboxConfig, find_sandbox
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_the_environment_is_read_only_and_files_beside_it_are_not_visible(
         "except OSError as error:\n    print(type(error).__name__, error.errno)\n"
     )
 
-    run = await sandbox.run([*sandbox.python, "-c", code], None, Limits())
+    run = await sandbox.run(Command([*sandbox.python, "-c", code]))
 
     assert run.output.splitlines()[0] == "['.venv']"
     assert run.output.splitlines()[1] in ("OSError 30", "PermissionError 13")

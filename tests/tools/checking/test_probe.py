@@ -4,14 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import anyio.to_thread
 import pytest
 
 from chargehand.tools.checking.probe import escape
-from chargehand.tools.checking.sandbox import Sandbox, SandboxFailed, SandboxRun
+from chargehand.tools.checking.sandbox import Command, Sandbox, SandboxFailed, SandboxRun
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +23,7 @@ class ReportingBackend:
     def __init__(self, report: dict[str, object], exit_code: int = 0) -> None:
         self._run = SandboxRun(exit_code, "", json.dumps(report).encode() if report else b"", 0.1)
 
-    async def run(self, *_: object, **__: object) -> SandboxRun:
+    async def run(self, command: Command) -> SandboxRun:
         return self._run
 
 
@@ -37,8 +35,8 @@ class UnsandboxedBackend(ReportingBackend):
     def __init__(self) -> None:
         super().__init__({})
 
-    async def run(self, command: Sequence[str], *_: object, read_only: Mapping[str, Path], **__: object) -> SandboxRun:
-        host_command = [str(read_only.get(word, word)) for word in command]
+    async def run(self, command: Command) -> SandboxRun:
+        host_command = [str(command.read_only.get(word, word)) for word in command.words]
         exec_with_report = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
         read_end, write_end = os.pipe()
         try:

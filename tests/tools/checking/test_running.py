@@ -595,7 +595,7 @@ async def test_a_failing_sandbox_counts_as_not_run():
         name = "broken"
         python = ("python",)
 
-        async def run(self, *_: object, **__: object):
+        async def run(self, _: object):
             raise SandboxFailed("no namespaces here")
 
     result = await run_tests(ADD, "assert max(1, 2) == 2", Broken())

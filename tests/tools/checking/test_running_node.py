@@ -524,7 +524,7 @@ async def test_a_failing_sandbox_counts_as_not_run(node: Node):
         name = "broken"
         python = ("python",)
 
-        async def run(self, *_: object, **__: object):
+        async def run(self, _: object):
             raise SandboxFailed("no namespaces here")
 
     result = await run_node_tests(PLAIN, "assert(1);", Broken(), node)

@@ -16,7 +16,7 @@ from chargehand.tools.checking.interpreter import Interpreter
 from chargehand.tools.checking.node import find_node
 from chargehand.tools.checking.running import run_project_tests, run_tests
 from chargehand.tools.checking.running_node import run_node_tests
-from chargehand.tools.checking.sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.sandbox import ENVIRONMENT, Command, Limits, Sandbox, SandboxFailed
 from chargehand.tools.checking.sandbox_exec import SandboxExec, profile
 from chargehand.tools.checking.sandbox_search import Backends, SandboxConfig, find_sandbox, search_sandbox
 from chargehand.tools.checking.staging import Stage
@@ -212,7 +212,7 @@ async def test_a_container_gets_no_network_no_privileges_and_only_the_copies_as_
 
 async def test_a_command_missing_in_the_image_is_a_sandbox_failure(container: Container):
     with pytest.raises(SandboxFailed, match="No such file or directory: 'no-such-command'"):
-        await container.run(["no-such-command"], None, SMALL)
+        await container.run(Command(["no-such-command"], limits=SMALL))
 
 
 async def test_files_mounted_into_a_container_are_closed_to_other_users_of_the_machine(tmp_path: Path):
@@ -222,7 +222,7 @@ async def test_files_mounted_into_a_container_are_closed_to_other_users_of_the_m
     engine = executable(tmp_path / "podman", MODE_RECORDING_ENGINE.format(python=sys.executable, modes=str(modes)))
 
     with pytest.raises(SandboxFailed):
-        await Container(engine).run(["true"], project, SMALL)
+        await Container(engine).run(Command(["true"], project, SMALL))
 
     assert modes.read_text() == "0o700 0o755 0o644"
 
@@ -239,7 +239,7 @@ async def test_all_calls_of_the_engine_get_its_environment_variables_and_no_api_
 
     await container.find_image()
     with pytest.raises(SandboxFailed):
-        await container.run(["true"], None, SMALL)
+        await container.run(Command(["true"], limits=SMALL))
 
     call = [set(line.split()) for line in message.read_text().splitlines()]
     assert [words & {"image", "run", "rm"} for words in call] == [{"image"}, {"run"}, {"rm"}]
@@ -277,7 +277,7 @@ async def test_a_container_is_removed_when_the_run_is_cancelled(container: Conta
 
 async def test_a_container_refuses_to_mount_tools_of_this_machine(container: Container):
     with pytest.raises(SandboxFailed, match=r"put /usr/bin into an image and name it as \[sandbox\] image"):
-        await container.run(["/usr/bin/env"], None, SMALL, read_only={"/usr/bin": Path("/usr/bin")})
+        await container.run(Command(["/usr/bin/env"], limits=SMALL, read_only={"/usr/bin": Path("/usr/bin")}))
 
 
 async def test_an_engine_that_does_not_answer_is_skipped_with_a_remedy(tmp_path: Path):

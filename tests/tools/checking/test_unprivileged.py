@@ -26,7 +26,7 @@ import anyio
 from chargehand.tools.checking.node import find_node
 from chargehand.tools.checking.running import run_tests
 from chargehand.tools.checking.running_node import run_node_tests
-from chargehand.tools.checking.sandbox import Limits
+from chargehand.tools.checking.sandbox import Command, Limits
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
 FORKS = '''
@@ -61,14 +61,14 @@ async def attacks(sandbox):
             "calls a port": tried(f"__import__('socket').create_connection({listener.getsockname()!r}, 5)"),
             "takes memory": tried("bytearray(10**9)"),
         }
-        said = {name: (await sandbox.run([*sandbox.python, "-c", text], folder, SMALL)).output.strip()
+        said = {name: (await sandbox.run(Command([*sandbox.python, "-c", text], folder, SMALL))).output.strip()
                 for name, text in code.items()}
-    keys = await sandbox.run([*sandbox.python, "-c", "import os; print(*os.environ)"], None, SMALL)
+    keys = await sandbox.run(Command([*sandbox.python, "-c", "import os; print(*os.environ)"], limits=SMALL))
     said["sees a key"] = "GOT OUT" if "ANTHROPIC_API_KEY" in keys.output else "held"
-    loop = await sandbox.run([*sandbox.python, "-c", "while True: pass"], None, Limits(wall_s=0.5))
-    flood = await sandbox.run([*sandbox.python, "-c", "while True: print('x' * 1000)"], None, SMALL)
+    loop = await sandbox.run(Command([*sandbox.python, "-c", "while True: pass"], limits=Limits(wall_s=0.5)))
+    flood = await sandbox.run(Command([*sandbox.python, "-c", "while True: print('x' * 1000)"], limits=SMALL))
     left = "import os, signal\\nif os.fork() == 0: os.setsid(); signal.pause()"
-    child = await sandbox.run([*sandbox.python, "-c", left], None, SMALL)  # raises when it outlives
+    child = await sandbox.run(Command([*sandbox.python, "-c", left], limits=SMALL))  # raises when it outlives
     return said | {"never ends": loop.killed_by, "floods": flood.killed_by, "leaves a child": child.exit_code}
 
 async def main():
@@ -77,7 +77,7 @@ async def main():
     if sandbox is None:
         print(json.dumps([search.reason]))
         return
-    forks = await sandbox.run([*sandbox.python, "-c", FORKS], None, Limits(processes=12))
+    forks = await sandbox.run(Command([*sandbox.python, "-c", FORKS], limits=Limits(processes=12)))
     answer = "def add(a, b): return a + b"
     script = await run_tests(answer, "assert add(1, 2) == 3", sandbox)
     module = await run_tests(answer, "def test_add(): assert add(1, 2) == 3", sandbox)
