@@ -70,10 +70,17 @@ def test_an_invalid_public_url_is_refused_with_the_reason(value: str, message: s
     assert str(refused.value).startswith(f"--public-url: {message}")
 
 
-@pytest.mark.parametrize("value", ["https://u:secret@box.example/mcp", "u:secret@box.example/mcp"])
-def test_a_password_in_a_url_is_refused_and_not_shown(value: str):
-    with pytest.raises(BadSetting, match="it holds a user name or a password") as refused:
-        Binding(public_url=value).access_rules(TOKEN)
+@pytest.mark.parametrize(
+    "binding",
+    [
+        Binding(public_url="https://u:secret@box.example/mcp"),
+        Binding(public_url="u:secret@box.example/mcp"),
+        Binding(host="u:secret@box.example"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(binding: Binding):
+    with pytest.raises(BadSetting) as refused:
+        binding.access_rules(TOKEN)
 
     assert "secret" not in str(refused.value)
 

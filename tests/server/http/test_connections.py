@@ -36,8 +36,12 @@ async def open_connection(url: str, sent: str = "") -> ByteStream:
     parts = urlsplit(url)
     stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 0)
     if sent:
-        await stream.send(sent.replace("\n", "\r\n").format(host=parts.netloc).encode())
+        await send(stream, url, sent)
     return stream
+
+
+async def send(stream: ByteStream, url: str, text: str) -> None:
+    await stream.send(text.replace("\n", "\r\n").format(host=urlsplit(url).netloc).encode())
 
 
 async def receive_all(stream: ByteStream) -> bytes:
@@ -50,7 +54,8 @@ async def receive_all(stream: ByteStream) -> bytes:
 
 
 @pytest.mark.parametrize("header", ["X-One: {fill}", "X-Many: {fill}\r\n"])
-async def test_endless_headers_are_refused(open_http_server: Opening, header: str):
+async def test_endless_headers_are_refused(open_http_server: Opening, monkeypatch: pytest.MonkeyPatch, header: str):
+    monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 600)  # so that it is not what ends them
     piece = header.format(fill="a" * 4_000).encode()
     async with (
         open_http_server() as server,
@@ -86,7 +91,31 @@ async def test_an_incomplete_request_times_out_with_status_408(
     assert not caplog.records
 
 
-async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: pytest.MonkeyPatch):
+async def test_each_request_of_a_connection_has_its_own_limits(
+    open_http_server: Opening, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(f"{LIMITS}.MAX_HEAD_BYTES", 2_000)
+    start, fill = "GET /health HTTP/1.1\nHost: {host}\n", "X-Fill: " + 1_000 * "a" + "\n"
+    ends: list[bytes] = []
+    async with open_http_server() as server:
+        for unfinished, timeout_s in ((start + 3 * fill, 600), (start, 0.2)):
+            async with await open_connection(server.url) as stream:
+                for _ in range(3):
+                    await send(stream, server.url, f"{start}{fill}\n")
+                    answer = b""
+                    while not answer.endswith(b"}"):
+                        answer += await stream.receive()
+                    assert answer.startswith(b"HTTP/1.1 200 ")
+                monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", timeout_s)
+                await send(stream, server.url, unfinished)
+                ends.append((await receive_all(stream))[:13])
+
+    assert ends == [b"HTTP/1.1 431 ", b"HTTP/1.1 408 "]
+
+
+async def test_a_response_under_way_outlives_the_request_timeout_and_the_arrival_of_more_clients(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
     request_received, gate = anyio.Event(), anyio.Event()
     answers: list[httpx2.Response] = []
@@ -110,9 +139,13 @@ async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: 
             await request_received.wait()
             async with await open_connection(url) as idle:
                 await receive_all(idle)
+            monkeypatch.setattr(f"{LIMITS}.MAX_CONNECTIONS", 1)
+            async with await open_connection(url) as one_too_many:
+                refused = await receive_all(one_too_many)
             gate.set()
 
     assert [answer.text for answer in answers] == ["at last"]
+    assert refused.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_idle_connections_are_dropped_to_admit_new_clients(
