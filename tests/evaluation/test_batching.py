@@ -80,12 +80,13 @@ async def test_failed_and_expired_requests_of_a_batch_are_inconclusive_and_cost_
         assert HAIKU in progress.given_up
 
 
-async def test_a_refusal_by_the_model_counts_as_its_failure(lab):
-    async with lab(Script({HAIKU: [Reply("", stop="refusal")]})) as lab:
-        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=ITEMS[:1])
+async def test_a_refusal_by_the_model_counts_as_its_failure_and_is_paid_only_after_its_first_word(lab):
+    async with lab(Script({HAIKU: [Reply("", stop="refusal"), Reply("I", stop="refusal")]})) as lab:
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=ITEMS[:2])
 
-        (measured,) = await read_measurements(lab.services.ledger)
-        assert (measured.passed, measured.outcome) == (False, "refused")
+        measured = await read_measurements(lab.services.ledger)
+        assert {(one.passed, one.outcome) for one in measured} == {(False, "refused")}
+        assert sorted(one.cost_usd > 0 for one in measured) == [False, True]
 
 
 async def test_an_interrupted_batch_is_booked_at_its_maximum_cost_then_fetched_and_paid_once(lab):

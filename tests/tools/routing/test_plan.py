@@ -124,6 +124,13 @@ def test_a_plan_stays_within_its_attempts_money_and_time():
     assert len(plan((slow,), seconds=79).steps) == 1
 
 
+def test_a_later_step_costs_a_plan_as_much_as_its_price_times_the_chance_that_it_is_needed():
+    planned = plan((prospect("cheap", 0.65, 0.001), prospect("best", 0.85, 0.04)))
+
+    assert models(planned) == ["cheap", "best"]
+    assert planned.cost_usd == pytest.approx(0.001 + (1 - 0.65) * 0.04, rel=0.01)
+
+
 def test_a_guessed_time_does_not_rule_a_model_out():
     guessed = Prospect("slow", 0.9, Outlay(seconds=400, is_guess=True))
 
