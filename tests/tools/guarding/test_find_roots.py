@@ -66,10 +66,12 @@ def test_a_configured_folder_that_cannot_be_a_root_is_reported_with_the_reason(h
     assert roots.problems[0].startswith(f"CHARGEHAND_ROOTS: {name} {because}")
 
 
-def test_a_symlink_to_the_home_folder_is_not_a_root(home: Path, tmp_path: Path):
-    (tmp_path / "alias").symlink_to(home)
+def test_a_home_folder_with_two_names_is_not_a_root_by_either(home: Path, tmp_path: Path):
+    alias = tmp_path / "alias"
+    alias.symlink_to(home)
 
-    assert _find(home, str(tmp_path / "alias")).folders == ()
+    assert _find(home, str(alias)).folders == ()
+    assert _find(alias, str(home)).folders == ()
 
 
 @pytest.mark.parametrize("mark", [".git", "package.json", "go.mod"])
