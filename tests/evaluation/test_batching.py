@@ -1,5 +1,7 @@
 """Evaluations by a vendor's batches: half the price, each request sent and paid once, even after interruptions."""
 
+from collections.abc import Sequence
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -10,6 +12,7 @@ from suite_rows import RIGHT, WRONG
 from chargehand.evaluation.evaluating import EvaluationProgress
 from chargehand.evaluation.peers.anthropic_batches import EXPIRED
 from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.suite.task import SuiteTask
 from chargehand.memory_store.batched import batched_in
 from chargehand.memory_store.evaluations import read_measurements
 
@@ -35,24 +38,25 @@ async def spent_usd(lab: Lab) -> float:
     return spent
 
 
-async def wait_for_polls(lab: Lab, batches: int) -> None:
-    with anyio.fail_after(60):
-        while sum(batch.polls > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
-            await anyio.lowlevel.checkpoint()
-
-
-async def interrupt_evaluation(lab: Lab, **more) -> None:
-    """Cancel an evaluation once the vendor processes a batch of it."""
+async def interrupt_evaluation(lab: Lab, items: Sequence[SuiteTask] = ITEMS) -> None:
+    """Cancel an evaluation once the vendor processes all its requests."""
     lab.peers.anthropic.batches.ends_at_poll = 0
     async with anyio.create_task_group() as group:
 
         async def evaluate() -> None:
-            await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, **more)
+            await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=items)
 
         group.start_soon(evaluate)
-        await wait_for_polls(lab, batches=1)
+        with anyio.fail_after(60):
+            while processed_requests(lab) < len(items):
+                await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     lab.peers.anthropic.batches.ends_at_poll = 1
+
+
+def processed_requests(lab: Lab) -> int:
+    """Requests in batches that this process has asked about more than once."""
+    return sum(len(batch.requests) for batch in lab.peers.anthropic.batches.batches.values() if batch.polls > 1)
 
 
 async def test_a_batch_costs_half_the_price_while_a_local_model_is_measured_with_ordinary_requests(lab):
