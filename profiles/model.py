@@ -227,12 +227,9 @@ class ModelProfile(Facts):
         variables = {"base_url": "BASE_URL", "api_key_env": "API_KEY", "headers": "CUSTOM_HEADERS"}
         given = next((name for name in variables if getattr(self, name) is not None), None)
         if given is not None and self.provider != "openai_compatible":
-            is_ollama = self.provider == "ollama"
-            own = (
-                "OLLAMA_HOST, or add its /v1 as such a model"
-                if is_ollama
-                else f"{self.provider.upper()}_{variables[given]}"
-            )
+            if self.provider == "ollama":
+                variables |= {"base_url": "HOST", "api_key_env": "CUSTOM_HEADERS"}
+            own = f"{self.provider.upper()}_{variables[given]}"
             raise ValueError(f"`{given}` is for models on openai_compatible only; for {self.provider} set {own}")
         return self
 

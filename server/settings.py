@@ -78,6 +78,8 @@ class Settings(Group):
     """`text`: without structured data, which costs tokens in hosts that show it to their model, as Claude Code does."""
     ollama_host: str = "http://127.0.0.1:11434"
     """Where Ollama listens."""
+    ollama_custom_headers: SecretStr | None = None
+    """Headers for Ollama's address, which a proxy before it may want: `name: value`, one per line."""
     ollama_num_parallel: int = Field(default=1, ge=0)
     """How many requests one local Ollama gets at a time, from all processes together; set it as Ollama's own is."""
     anthropic_api_key: SecretStr | None = None
@@ -142,6 +144,7 @@ _SECRETS = (
     "cerebras_api_key",
     "cerebras_custom_headers",
     "http_token",
+    "ollama_custom_headers",
 )
 _ENVIRONMENT_ONLY = (*_SECRETS, "home", "config", "results")
 _FILE_ONLY = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")

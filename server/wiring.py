@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -89,7 +88,7 @@ async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Servi
         providers = _providers(vendors)
         for provider in providers.values():
             opened.push_async_callback(_close_with_timeout, provider.aclose)
-        memory = _memory(settings, ledger, catalogue, privacy, gate)
+        memory = _memory(settings, vendors, ledger, catalogue, privacy, gate)
         opened.push_async_callback(_close_with_timeout, memory.aclose)
         yield Services(
             profiles=catalogue,
@@ -146,6 +145,7 @@ def _vendors(settings: Settings, gate: Gate) -> VendorSettings:
 
     return VendorSettings(
         ollama_host=settings.ollama_host,
+        ollama_custom_headers=secret(settings.ollama_custom_headers),
         anthropic_api_key=secret(settings.anthropic_api_key),
         anthropic_base_url=settings.anthropic_base_url,
         anthropic_custom_headers=secret(settings.anthropic_custom_headers),
@@ -172,12 +172,21 @@ async def _find_releases(vendors: VendorSettings, catalogue: Catalogue, today: d
     return await find_releases(vendors, catalogue, today)
 
 
-def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate) -> Memory:
-    local_hosts, url = settings.privacy.local_hosts, _chroma_url(settings)
+def _memory(
+    settings: Settings, vendors: VendorSettings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate
+) -> Memory:
+    url = _chroma_url(settings)
 
     def ollama(model: str) -> Embedder:
         name = named("ollama", model, "nomic-embed-text")
-        return OllamaEmbedder(name, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic, gate=gate)
+        return OllamaEmbedder(
+            name,
+            host=vendors.ollama_host,
+            custom_headers=vendors.ollama_custom_headers,
+            local_hosts=vendors.local_hosts,
+            clock=vendors.clock,
+            gate=gate,
+        )
 
     def open_index(embedder: str) -> IndexKeeper:
         folder = settings.home / INDEX_FOLDER

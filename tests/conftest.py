@@ -72,6 +72,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         "CEREBRAS_CUSTOM_HEADERS",
         "OLLAMA_HOST",
         "OLLAMA_API_KEY",
+        "OLLAMA_CUSTOM_HEADERS",
         "OLLAMA_NUM_PARALLEL",
         "CHARGEHAND_ROOTS",
         "CHARGEHAND_CONFIG",

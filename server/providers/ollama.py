@@ -35,6 +35,7 @@ from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_sdk import load_ollama_sdk
 from .ollama_window import Window, choose_window, was_truncated
 from .ollama_wire import is_named_as_remote
+from .own_headers import headers_in
 from .reply import Clock, PartialReply, ReplyEnding, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
 from .vendor import Vendor
@@ -67,12 +68,13 @@ _CLOUD = (
 """Its address and key: https://docs.ollama.com/api/authentication (seen 2026-11-30)."""
 
 
-def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
+def ollama_at(host: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
     """Ollama at `host`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Ollama",
         url=ollama_url(host),
         address_variable="OLLAMA_HOST",
+        headers=headers_in("OLLAMA_CUSTOM_HEADERS", custom_headers),
         key_remedy="Run `ollama signin`, or use a local model.",
         start_command="ollama serve",
         local_hosts=local_hosts,
@@ -82,9 +84,17 @@ def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
 class OllamaProvider:
     """Implements `Provider` for Ollama."""
 
-    def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        local_hosts: frozenset[str],
+        clock: Clock,
+        gate: Gate | None = None,
+        custom_headers: str = "",
+    ) -> None:
         """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
-        self._vendor = ollama_at(host, local_hosts)
+        self._vendor = ollama_at(host, local_hosts, custom_headers)
         self._gate = gate or Gate(local_hosts)
         self._clock = clock
         self._models = OllamaModels(self._vendor, self._gate, clock)
@@ -303,10 +313,15 @@ def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
     import httpx
 
     ollama = load_ollama_sdk()
+
+    async def drop_key(request: httpx.Request) -> None:
+        # The SDK takes OLLAMA_API_KEY, the key for Ollama's cloud, and sends it wherever OLLAMA_HOST points.
+        request.headers.pop("authorization", None)
+
     return ollama.AsyncClient(
         host=vendor.url,
         timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-        **client_options(vendor, gate),
+        **client_options(vendor, gate, drop_key),
     )
 
 

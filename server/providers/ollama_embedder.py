@@ -40,11 +40,18 @@ class OllamaEmbedder:
     """Implements `Embedder`."""
 
     def __init__(
-        self, model: str, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+        self,
+        model: str,
+        *,
+        host: str,
+        local_hosts: frozenset[str],
+        clock: Clock,
+        gate: Gate | None = None,
+        custom_headers: str = "",
     ) -> None:
         """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
         self._model = model
-        self._vendor = ollama_at(host, local_hosts)
+        self._vendor = ollama_at(host, local_hosts, custom_headers)
         self._gate = gate or Gate(local_hosts)
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: httpx.AsyncClient | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from pydantic import BaseModel, ValidationError
 
+from ...tools.provider import Unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
 from .ollama_wire import Listed, Running, Shown, Tags, full_name, is_remote
@@ -74,7 +75,7 @@ class OllamaModels:
         async with self._lock:
             listing = self._latest = await self._fresh()
             if listing.models is None:
-                raise unreachable(self._vendor, listing.problem)
+                raise _unreachable(self._vendor, listing.problem)
             return [await self._installed(listing, full_name(api_model)) for api_model in api_models]
 
     async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
@@ -91,7 +92,7 @@ class OllamaModels:
         async with self._lock:
             self._latest = await self._list()
             if self._latest.models is None:
-                raise unreachable(self._vendor, self._latest.problem)
+                raise _unreachable(self._vendor, self._latest.problem)
 
     async def loaded(self) -> Sequence[LoadedModel]:
         """The models in memory now, bypassing the cache. Raises Unreachable."""
@@ -100,7 +101,7 @@ class OllamaModels:
         try:
             running = await with_list_timeout(lambda: self._get("/api/ps", Running))
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
-            raise unreachable(self._vendor, error) from error
+            raise _unreachable(self._vendor, error) from error
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
 
     def forget(self) -> None:
@@ -157,7 +158,7 @@ class OllamaModels:
             except (httpx.HTTPStatusError, ValidationError):
                 return None
             except (httpx.HTTPError, TimeoutError) as error:
-                raise unreachable(self._vendor, error) from error
+                raise _unreachable(self._vendor, error) from error
             self._shown[listed.name, listed.digest] = known
         return known
 
@@ -172,6 +173,8 @@ class OllamaModels:
     def _open(self) -> "httpx.AsyncClient":
         import httpx
 
+        if self._vendor.headers.problem is not None:
+            raise Unreachable(self._vendor.headers.problem)
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._vendor.url,
@@ -192,3 +195,17 @@ class _Listing:
     """The context window of each loaded model, by full name; 0 if the server states none."""
     problem: Exception | None = None
     """Why the server did not answer."""
+
+
+def _unreachable(vendor: Vendor, cause: Exception | None) -> Unreachable:
+    """The error for a listing that could not be read. Ollama wants no key, but a proxy before it may."""
+    import httpx
+
+    if not isinstance(cause, httpx.HTTPStatusError) or cause.response.status_code not in (401, 403):
+        return unreachable(vendor, cause)
+    known = vendor.headers.variables
+    remedy = f"Correct {known[0]}" if known else "Set OLLAMA_CUSTOM_HEADERS to `Authorization: Bearer KEY`"
+    return Unreachable(
+        f'{vendor.url} wants a key ({cause.response.status_code}). {remedy} in the "env" block of your host\'s MCP '
+        f"config; or correct {vendor.address_variable}."
+    )

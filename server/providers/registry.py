@@ -15,6 +15,7 @@ class VendorSettings:
     """The vendors' own variables, from the settings; an empty string means absent."""
 
     ollama_host: str = ""
+    ollama_custom_headers: str = field(default="", repr=False)
     anthropic_api_key: str = field(default="", repr=False)
     anthropic_base_url: str = ""
     anthropic_custom_headers: str = field(default="", repr=False)
@@ -38,7 +39,11 @@ def _ollama(settings: VendorSettings) -> Provider:
     from .ollama import OllamaProvider
 
     return OllamaProvider(
-        host=settings.ollama_host, local_hosts=settings.local_hosts, clock=settings.clock, gate=settings.gate
+        host=settings.ollama_host,
+        custom_headers=settings.ollama_custom_headers,
+        local_hosts=settings.local_hosts,
+        clock=settings.clock,
+        gate=settings.gate,
     )
 
 

@@ -115,9 +115,9 @@ def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date, unu
     cerebras = cerebras_at(settings.cerebras_base_url, hosts, settings.cerebras_custom_headers)
     key = settings.cerebras_api_key.strip()
     yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), cerebras.why_unusable(key))
-    ollama = ollama_at(settings.ollama_host, hosts)
+    ollama = ollama_at(settings.ollama_host, hosts, settings.ollama_custom_headers)
     known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
-    yield _Query(ollama, partial(read_ollama, ollama, gate, known, today))
+    yield _Query(ollama, partial(read_ollama, ollama, gate, known, today), ollama.why_unusable(""))
     yield from _own_servers(settings, catalogue, gate, today, unusable)
 
 

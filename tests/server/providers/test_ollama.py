@@ -6,7 +6,7 @@ from datetime import date
 import anyio
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from chargehand.evaluation.peers.ollama import OllamaModel
@@ -340,7 +340,6 @@ async def test_ollamas_message_for_a_prompt_that_is_too_long_is_recognized(local
 @pytest.mark.parametrize(
     ("response", "why"),
     [
-        (Response("wrong password", 401), "401: wrong password"),
         (PlainTextResponse("<html>Bad Gateway</html>", 502), "502: Bad Gateway"),
         (PlainTextResponse("<html>Sign in</html>"), "no list of models"),
     ],

@@ -2,10 +2,13 @@
 
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
@@ -160,3 +163,37 @@ async def test_a_key_that_no_header_can_have_makes_its_models_unavailable_and_is
     assert (known.is_reachable, str(caught.value)) == (False, known.why_not)
     assert str(caught.value).startswith(expected)
     assert "01234" not in str(caught.value)
+
+
+async def test_a_proxy_before_ollama_gets_the_headers_of_its_variable_and_never_the_key_for_ollamas_cloud(
+    make_request, catalogue, observer, monkeypatch
+):
+    monkeypatch.setenv("OLLAMA_API_KEY", "key-for-the-cloud")  # the SDK reads it itself
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    peer = OllamaPeer(lambda _: REPLY, [OllamaModel(profile.api_model)])
+    sent: list[tuple[str, str | None]] = []
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        authorization = Headers(scope=scope).get("authorization")
+        sent.append((scope["path"], authorization))
+        app = peer.app if authorization == f"Bearer {TOKEN}" else PlainTextResponse("who are you", 401)
+        await app(scope, receive, send)
+
+    async def ask(custom_headers: str) -> str | None:
+        provider = LOADERS["ollama"](VendorSettings(ollama_host=url, ollama_custom_headers=custom_headers))
+        known = (await provider.availability([profile]))[profile.id]
+        if known.is_reachable:
+            await provider.generate(make_request(profile.id), observer)
+        await provider.aclose()
+        return known.why_not
+
+    async with serving(proxy) as url:
+        without = await ask("")
+        assert await ask(f"Authorization: Bearer {TOKEN}") is None
+        wrong = await ask(f"Authorization: Bearer {TOKEN[:-1]}")
+
+    block = 'in the "env" block of your host\'s MCP config; or correct OLLAMA_HOST.'
+    assert without == f"{url} wants a key (401). Set OLLAMA_CUSTOM_HEADERS to `Authorization: Bearer KEY` {block}"
+    assert wrong == f"{url} wants a key (401). Correct OLLAMA_CUSTOM_HEADERS {block}"
+    assert ("/api/chat", f"Bearer {TOKEN}") in sent
+    assert {authorization for _, authorization in sent} == {None, f"Bearer {TOKEN}", f"Bearer {TOKEN[:-1]}"}
