@@ -10,12 +10,14 @@ import ast
 import importlib
 import os
 import re
+import sys
 import textwrap
 import traceback
 import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `inside_tests.py`
+    from collections.abc import Callable
     from typing import Any
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -189,6 +191,29 @@ def is_of_the_answer(error: BaseException) -> bool:
     """Whether code of the answer raised an error, or a name that the answer lacks is imported from it."""
     is_lacking = isinstance(error, ImportError) and error.name in ANSWERS
     return is_lacking or passes_through_the_answer(error.__traceback__)
+
+
+def watch_for_reads(paths: list[str]) -> Callable[[], bool]:
+    """Returns whether one of the files was opened since, as an import does, or may have been, unseen."""
+    watched, realpath = {os.path.realpath(path) for path in paths}, os.path.realpath
+    names = {os.path.basename(path) for path in watched}
+    events: set[str] = set()
+
+    def see(event: str, given: tuple[Any, ...]) -> None:
+        """Calls nothing that the tests may have replaced, unless a file of that name is opened."""
+        events.add(event)
+        path = given[0] if event == "open" else None
+        if isinstance(path, str) and path.rpartition(os.sep)[2] in names and realpath(path) in watched:
+            events.add("read")
+
+    sys.addaudithook(see)
+    return lambda: bool(events & {"read", *STARTS_A_PROCESS}) or "open" not in events  # PyPy has no such event
+
+
+STARTS_A_PROCESS = {
+    "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty",
+}  # fmt: skip
+"""Audit events (https://docs.python.org/3/library/audit_events.html, seen 2026-12-01)."""
 
 
 def missing_import(error: BaseException | None) -> tuple[str | None, str | None]:

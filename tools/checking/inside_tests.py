@@ -192,7 +192,16 @@ def run_project(job: dict[str, Any]) -> dict[str, object]:
     put_solution(job)
     here = os.getcwd()
     sys.path[:0] = [path for path in (here, os.path.join(here, "src")) if os.path.isdir(path)]
-    return run_pytest([*job["options"], *job["paths"]])
+    answers = job.get("written", [os.path.join(SOLUTION, "solution.py")])
+    was_read = reading.watch_for_reads(answers)
+    verdict = run_pytest([*job["options"], *job["paths"]])
+    is_code = {os.path.splitext(path)[1] for path in answers} == {".py"}  # libraries in C read data unseen
+    if verdict["status"] == "passed" and is_code and not was_read():
+        return {
+            "status": "no_tests",
+            "failure": f"no test imports or reads {', '.join(map(os.path.basename, answers))}",
+        }
+    return verdict
 
 
 KINDS = {"script": run_script, "module": run_module, "project": run_project}

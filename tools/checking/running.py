@@ -72,7 +72,7 @@ class InPlace:
     @property
     def job(self) -> Mapping[str, object]:
         module = self.imported.name if self.imported else None
-        return {"module": module, "folders": self.folders, "answers": self.modules}
+        return {"module": module, "folders": self.folders, "answers": self.modules, "written": self.written}
 
     def owes(self, module: str, imported_in: str | None) -> bool:
         """Whether a missing module is the answer's mistake: one that it began to import, or one of the project that

@@ -735,6 +735,27 @@ async def test_an_answer_is_not_blamed_for_a_package_that_it_and_a_conftest_need
     assert "`[sandbox] python` in config.toml" in (result.note or "")
 
 
+async def test_tests_that_neither_import_nor_read_the_answer_count_as_not_run(sandbox: Sandbox, project):
+    (project / "src" / "sizes.py").write_text("size = 3\n")
+    in_place = InPlace(project, ImportPath("sizes", ("src",)), ("sizes",), written=("src/sizes.py",))
+    tests = {
+        "imports": "def test_it():\n    import sizes\n",
+        "reads": "def test_it():\n    assert open('src/sizes.py').read()\n",
+        "starts": "import subprocess\ndef test_it():\n    subprocess.run(['true'], check=True)\n",
+        "neither": "def test_it():\n    assert [1]\n    open('src/shapes.py').close()\n",
+    }
+    outcomes = {}
+    for name, text in tests.items():
+        (project / "tests" / f"test_{name}.py").write_text(text)
+        result = await run_project_tests("", [f"tests/test_{name}.py"], project, sandbox, in_place=in_place)
+        outcomes[name] = result.outcome, result.note
+    alone = await run_project_tests("size = 3\n", ["tests/test_neither.py"], project, sandbox)
+
+    assert [outcomes[name][0] for name in ("imports", "reads", "starts")] == ["passed"] * 3
+    assert outcomes["neither"] == ("not_run", "nothing was tested: no test imports or reads sizes.py")
+    assert alone.note == "nothing was tested: no test imports or reads solution.py"
+
+
 async def test_a_missing_test_file_counts_as_not_run(sandbox: Sandbox, project):
     result = await run_project_tests("", ["tests/test_missing.py"], project, sandbox)
 
