@@ -41,6 +41,11 @@ class Issuer:
     gate: anyio.Event | None = None
     """The event that its metadata endpoint waits for before it answers."""
 
+    metadata: Response | None = None
+    """What its metadata endpoint answers instead of its metadata."""
+    metadata_path: str = "/.well-known/oauth-authorization-server"
+    path: str = ""
+    """The path of its own URL."""
     published: list[dict[str, Any]] | None = None
     """The keys that it publishes. None: its own."""
 
@@ -76,19 +81,23 @@ def open_issuer() -> Callable[[], AbstractAsyncContextManager[Issuer]]:
         issuer = Issuer("", key, requested_paths)
 
         async def metadata(request: Request) -> Response:
+            if request.url.path != issuer.metadata_path:
+                return Response(status_code=404)
             requested_paths.append(request.url.path)
             if issuer.gate is not None:
                 await issuer.gate.wait()
             if issuer.is_unavailable:
                 return Response(status_code=503)
-            return JSONResponse({"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"})
+            return issuer.metadata or JSONResponse(
+                {"issuer": issuer.url + issuer.path, "jwks_uri": f"{issuer.url}/keys"}
+            )
 
         async def keys(request: Request) -> Response:
             requested_paths.append(request.url.path)
             own = {**public, "kid": "one", "alg": "ES256", "use": "sig"}
             return JSONResponse({"keys": [own] if issuer.published is None else issuer.published})
 
-        routes = [Route("/.well-known/oauth-authorization-server", metadata), Route("/keys", keys)]
+        routes = [Route("/keys", keys), Route("/{path:path}", metadata)]
         async with serving_peer(Starlette(routes=routes)) as url:
             issuer.url = url
             yield issuer

@@ -154,14 +154,19 @@ async def test_a_request_without_the_token_gets_status_401_and_the_resource_meta
     }
 
 
-async def test_only_a_valid_issuer_token_for_this_server_and_scope_is_accepted(
-    open_http_server: Opening, open_issuer: Opening, caplog: pytest.LogCaptureFixture
+async def test_only_the_fixed_token_or_a_valid_one_of_the_issuer_for_this_server_and_scope_is_accepted(
+    open_http_server: Opening,
+    open_issuer: Opening,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
     async with open_issuer() as issuer, open_http_server(issuer=issuer.url, scopes=("delegate",)) as server:
         good = issuer.token(server.url, scope="delegate other")
         tokens = {
             "good": good,
+            "fixed": TOKEN,
             "expired": issuer.token(server.url, scope="delegate", exp=int(time.time()) - 60),
             "of another server": issuer.token("https://other.example/mcp", scope="delegate"),
             "of another issuer": issuer.token(server.url, scope="delegate", iss="https://other.example"),
@@ -174,8 +179,9 @@ async def test_only_a_valid_issuer_token_for_this_server_and_scope_is_accepted(
         metadata = await server.request("GET", "/.well-known/oauth-protected-resource/mcp")
 
     assert {name: answer.status_code for name, answer in answers.items()} == {
+        **dict.fromkeys(tokens, 401),
         "good": 200,
-        **dict.fromkeys([name for name in tokens if name != "good"], 401),
+        "fixed": 200,
     }
     assert without_scope.status_code == 403
     assert 'error="insufficient_scope"' in without_scope.headers["www-authenticate"]
@@ -216,6 +222,8 @@ async def test_a_key_verifies_every_algorithm_of_its_type_unless_the_issuer_name
         issuer.published = [
             {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "shared"},
             {"kty": "unheard of", "kid": "odd"},
+            {"kty": "EC", "crv": "P-256", "kid": "broken"},
+            {**public[0], "kid": "for secrets", "use": "enc"},
             {**public[0], "kid": "free"},
             {**public[1], "kid": "bound", "alg": "PS256"},
         ]
@@ -228,6 +236,7 @@ async def test_a_key_verifies_every_algorithm_of_its_type_unless_the_issuer_name
                 ("free", free, "PS256"),
                 ("bound", bound, "PS256"),
                 ("bound", bound, "RS256"),
+                ("for secrets", free, "RS256"),
                 ("shared", "secret" * 8, "HS256"),
             ]
         }

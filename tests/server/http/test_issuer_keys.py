@@ -1,12 +1,16 @@
 """When the issuer's keys are fetched, which callers wait, and how long cached keys stay usable."""
 
+import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.responses import JSONResponse, Response
 
 from chargehand.server.http.issuer_keys import (
     KEYS_MAX_STALE_S,
@@ -98,6 +102,47 @@ async def test_cached_keys_stay_usable_up_to_the_stale_limit_while_the_issuer_is
         KEYS_MAX_STALE_S: ["opens"] * 3,
         KEYS_MAX_STALE_S + 1: ["IssuerUnavailable"] * 3,
     }
+
+
+async def test_a_withdrawn_key_is_refused_once_the_cached_keys_have_expired(open_issuer: Opening):
+    clock = Clock()
+    async with open_issuer() as issuer:
+        keys = IssuerKeys(issuer.url, clock)
+        await keys.key("ES256", "one")
+        other = ec.generate_private_key(ec.SECP256R1()).public_key()
+        issuer.published = [{**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(other)), "kid": "two"}]
+        clock.now_s = KEYS_TTL_S + 1
+
+        assert await try_key(keys) == "NoSuchKey"
+
+
+@pytest.mark.parametrize(
+    "place", ["/.well-known/oauth-authorization-server/realms/a", "/realms/a/.well-known/openid-configuration"]
+)
+async def test_an_issuer_with_a_path_is_found_in_both_standard_places(open_issuer: Opening, place: str):
+    async with open_issuer() as issuer:
+        issuer.path, issuer.metadata_path = "/realms/a", place
+
+        assert await try_key(IssuerKeys(issuer.url + issuer.path)) == "opens"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [JSONResponse({}), JSONResponse([]), Response("<html>")],
+    ids=["empty", "a list", "a page"],
+)
+async def test_an_issuer_whose_metadata_cannot_be_used_is_unavailable(open_issuer: Opening, metadata: Response):
+    async with open_issuer() as issuer:
+        issuer.metadata = metadata
+
+        assert await try_key(IssuerKeys(issuer.url)) == "IssuerUnavailable"
+
+
+async def test_an_issuer_without_a_usable_key_is_unavailable(open_issuer: Opening):
+    async with open_issuer() as issuer:
+        issuer.published = [{"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "one"}]
+
+        assert await try_key(IssuerKeys(issuer.url)) == "IssuerUnavailable"
 
 
 async def test_a_recovered_issuer_is_asked_again_after_retry_after(open_issuer: Opening):
