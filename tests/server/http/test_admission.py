@@ -167,6 +167,8 @@ async def test_only_the_fixed_token_or_a_valid_one_of_the_issuer_for_this_server
         tokens = {
             "good": good,
             "fixed": TOKEN,
+            "with scopes in a list": issuer.token(server.url, scp=["other", "delegate"]),
+            "without an end": issuer.token(server.url, scope="delegate", exp=None),
             "expired": issuer.token(server.url, scope="delegate", exp=int(time.time()) - 60),
             "of another server": issuer.token("https://other.example/mcp", scope="delegate"),
             "of another issuer": issuer.token(server.url, scope="delegate", iss="https://other.example"),
@@ -180,8 +182,7 @@ async def test_only_the_fixed_token_or_a_valid_one_of_the_issuer_for_this_server
 
     assert {name: answer.status_code for name, answer in answers.items()} == {
         **dict.fromkeys(tokens, 401),
-        "good": 200,
-        "fixed": 200,
+        **dict.fromkeys(["good", "fixed", "with scopes in a list"], 200),
     }
     assert without_scope.status_code == 403
     assert 'error="insufficient_scope"' in without_scope.headers["www-authenticate"]

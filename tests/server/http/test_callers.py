@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference
@@ -213,7 +214,7 @@ async def test_a_running_delegation_still_counts_when_the_table_of_limits_overfl
     assert "you have 1 under way" in text_of(refused)
 
 
-async def test_too_many_sessions_evict_the_callers_own_least_recently_used_one(
+async def test_too_many_sessions_evict_the_callers_own_one_that_was_idle_longest(
     open_http_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("chargehand.server.http.sessions.MAX_SESSIONS_PER_CALLER", 2)
@@ -233,11 +234,14 @@ async def test_too_many_sessions_evict_the_callers_own_least_recently_used_one(
 
         bobs = await open_session("bob")
         first, second = await open_session("alice"), await open_session("alice")
+        stream = {**first, "Accept": "text/event-stream"}
+        async with httpx2.AsyncClient(timeout=BOUND_S) as http, http.stream("GET", server.url, headers=stream):
+            third = await open_session("alice")
         await ping(first)
-        third = await open_session("alice")
-        statuses = [await ping(session) for session in (first, second, third, bobs)]
+        fourth = await open_session("alice")
+        statuses = [await ping(session) for session in (first, second, third, fourth, bobs)]
 
-    assert statuses == [200, 404, 200, 200]
+    assert statuses == [200, 404, 404, 200, 200]
 
 
 async def test_a_session_beyond_the_limit_gets_status_503_with_retry_after(
