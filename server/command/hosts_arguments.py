@@ -49,15 +49,21 @@ def _install(chosen: argparse.Namespace) -> int:
 
     host = HOSTS[chosen.host]
     try:
+        file = chosen.config or host.file()
         secrets = _further_secrets()
-        environment = _environment(host, chosen, [*KEYS, *secrets])
-        change = install(host, chosen.config or host.file(), own_command(), environment, secrets)
+        environment = _environment(host, file, chosen, [*KEYS, *secrets])
+        change = install(host, file, own_command(), environment, secrets)
     except CallerError as error:
         return print_error(error)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
     _tell(f"{change.file}: " + (f"chargehand is configured.{names}" if change.is_changed else "nothing to change."))
     if change.backup is not None:
         _tell(f"Backup of the original: {change.backup}")
+    if host.workspace and not chosen.roots and host.workspace_for(file) is None:
+        _tell(
+            f"{host.title} tells no server of this file which project is open: name your folders with --roots, or give"
+            f" a project its own entry with --config PROJECT/{host.project_folder}/{file.name}."
+        )
     if change.is_changed:
         _tell(
             f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` shows what it can do."
@@ -83,12 +89,12 @@ def _uninstall(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _environment(host: Host, chosen: argparse.Namespace, secrets: Sequence[str]) -> dict[str, str]:
+def _environment(host: Host, file: Path, chosen: argparse.Namespace, secrets: Sequence[str]) -> dict[str, str]:
     """The variables for the entry. secrets: those of keys and headers. Raises BadArgument."""
     from ...tools.errors import BadArgument
     from ..hosts.installing import input_reference, installed_entry
 
-    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get(host.fields.environment)
+    env: object = (installed_entry(host, file) or {}).get(host.fields.environment)
     present = cast(dict[str, Any], env) if isinstance(env, dict) else {}
     given = {name: value for name, value in host.environment.items() if name not in present}
     if chosen.roots:
@@ -96,8 +102,8 @@ def _environment(host: Host, chosen: argparse.Namespace, secrets: Sequence[str])
         if missing := [str(root) for root in roots if not root.is_dir()]:
             raise BadArgument(f"--roots: {', '.join(missing)}: there is no such folder. Name an existing one.")
         given["CHARGEHAND_ROOTS"] = os.pathsep.join(map(str, roots))
-    elif host.workspace is not None:
-        given["CHARGEHAND_ROOTS"] = host.workspace
+    elif (workspace := host.workspace_for(file)) is not None:
+        given["CHARGEHAND_ROOTS"] = workspace
     if os.environ.get(VARIABLE):  # so that the host's server uses the same data folder as this shell
         given[VARIABLE] = str(data_folder())
     # A key must go to the same address as from this shell, and local-only must apply there too.

@@ -77,7 +77,14 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
         HostFinding("entry", is_ok=True, text=str(file)),
         HostFinding("env", is_ok=True, text=", ".join(declared) or "sets nothing"),
     ]
-    if later := [name for name in declared if name not in fixed]:
+    unfilled = host.workspace if host.workspace_for(file) is None else None
+    if lost := [name for name, value in declared.items() if unfilled and unfilled in value]:
+        text = (
+            f"{', '.join(lost)}: {host.title} replaces {unfilled} only in a project's {host.project_folder}, and starts"
+            f" no server that asks for it here; name your folders with `chargehand install {host.name} --roots FOLDER`"
+        )
+        findings.append(HostFinding("filled in", is_ok=False, text=text))
+    if later := [name for name in declared if name not in fixed and name not in lost]:
         findings.append(
             HostFinding("filled in", is_ok=True, text=f"{', '.join(later)}: by {host.title}, not visible from here")
         )

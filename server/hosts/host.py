@@ -55,6 +55,8 @@ class Host:
     """A folder that exists once the host was started, if the file's own may be missing then. ~ is expanded."""
     workspace: str | None = None
     """The placeholder that the host replaces with the open project's folder. None: it has none."""
+    project_folder: str | None = None
+    """The folder of a project's own file, where alone that placeholder is replaced. None: it is replaced everywhere."""
     prompts_for_keys: bool = False
     """Whether it can prompt for secrets and store them itself."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -81,8 +83,14 @@ class Host:
         files = [first, *map(first.with_name, self.other_names)]
         return next((file for file in files if file.exists()), first)
 
+    def workspace_for(self, file: Path) -> str | None:
+        """The placeholder for the open project's folder in this file. None: the host replaces none there."""
+        return self.workspace if self.project_folder in (None, file.absolute().parent.name) else None
+
     def may_create(self, file: Path) -> bool:
-        """Whether a file may be created: its folder exists, or it is the user's own and the host was started."""
+        """Whether a file may be created: its folder or project exists, or it is the user's and the host was started."""
+        if self.project_folder == file.parent.name:
+            return file.parent.parent.is_dir()
         if file.parent.is_dir() or self.folder is None:
             return file.parent.is_dir()
         return Path(self.folder).expanduser().is_dir() and file == Path(os.path.realpath(self.file()))

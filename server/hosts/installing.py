@@ -137,7 +137,8 @@ def _with_inputs(host: Host, text: str, environment: Mapping[str, str]) -> str:
     known = [_id_of(question) for question in cast(list[Any], asked)] if isinstance(asked, list) else []
     for key, value in environment.items():
         if value == input_reference(key) and _input_id(key) not in known:
-            question = {"type": "promptString", "id": _input_id(key), "description": key, "password": True}
+            description = f"{key} for Chargehand, empty if you have none"
+            question = {"type": "promptString", "id": _input_id(key), "description": description, "password": True}
             text = with_element(text, ["inputs"], question)
     return text
 

@@ -1,8 +1,8 @@
 """The supported hosts: where each keeps its server entries, and in what format.
 
 Locations and formats follow their documentation (seen 2026-11-30), those of Amp and Droid what their own `mcp add`
-writes. Claude Code 2.1.332, Cline CLI 3.0.65, Codex 0.171.0, Copilot CLI 1.0.102, Gemini CLI 0.61.0, opencode 1.18.33
-and Qwen Code 0.24.4 were tried (2026-11-30), the others were not.
+writes. Claude Code 2.1.332, Cline CLI 3.0.65, Codex 0.171.0, Copilot CLI 1.0.102, Gemini CLI 0.61.0, opencode 1.18.33,
+Qwen Code 0.24.4 (2026-11-30) and VS Code 1.139.1 (2026-12-01) were tried, the others were not.
 """
 
 from collections.abc import Mapping
@@ -107,7 +107,9 @@ HOSTS: Mapping[str, Host] = {
             "servers",
             form={"type": "stdio"},
             workspace="${workspaceFolder}",
+            project_folder=".vscode",
             prompts_for_keys=True,
+            environment=_TEXT_ALONE,
         ),
         Host("windsurf", "Windsurf", {"linux": "~/.codeium/windsurf/mcp_config.json"}, "mcpServers"),
         Host(

@@ -111,6 +111,15 @@ def test_a_command_without_its_folder_is_found_on_the_hosts_path_and_an_absolute
     assert "/bin/false; an absolute path is safer" in printed
 
 
+def test_a_folder_that_vs_code_cannot_fill_in_is_reported(diagnose):
+    code, printed = diagnose(
+        {"command": "/bin/false", "env": {"CHARGEHAND_ROOTS": "${workspaceFolder}"}}, "vscode", "servers"
+    )
+
+    assert "CHARGEHAND_ROOTS: VS Code replaces ${workspaceFolder} only in a project's .vscode" in printed
+    assert code == 1
+
+
 def test_a_value_that_the_host_fills_in_is_named_and_not_passed_on(diagnose, tmp_path: Path):
     program = tmp_path / "program"
     program.write_text(

@@ -464,6 +464,18 @@ def test_a_manual_key_entry_for_vs_code_is_not_replaced_by_an_input(file: Path):
     assert input_ids == ["chargehand-cerebras-api-key"]
 
 
+def test_vs_code_is_asked_for_the_open_folder_only_in_a_projects_own_file(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    of_project = tmp_path / ".vscode" / "mcp.json"
+
+    assert [run("install", "vscode", "--config", one) for one in (of_project, file)] == [0, 0]
+
+    assert entry(of_project, "vscode")["env"]["CHARGEHAND_ROOTS"] == "${workspaceFolder}"
+    assert "CHARGEHAND_ROOTS" not in entry(file, "vscode")["env"]
+    assert capsys.readouterr().out.count("name your folders with --roots") == 1
+
+
 @pytest.mark.parametrize("flags", [(), ("--with-keys",)])
 def test_vs_code_gets_one_input_per_key_and_uninstall_removes_them(
     file: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
