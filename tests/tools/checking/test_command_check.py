@@ -45,6 +45,27 @@ async def test_another_exit_code_fails_with_the_output(sandbox: Sandbox, project
     assert result.first_failure == "unit ended with exit code 3\none\ntwo"
 
 
+@pytest.mark.parametrize(
+    ("command", "written", "outcome"),
+    [
+        ("true", "new.py", "not_run"),
+        ("python3 new.py", "new.py", "passed"),
+        ("true", "old.py", "passed"),
+        ("true", "new.md", "passed"),
+    ],
+)
+async def test_a_command_that_passes_whatever_is_in_new_code_counts_as_not_run(
+    sandbox: Sandbox, project: Path, command: str, written: str, outcome: str
+):
+    (project / "old.py").write_text("old = 1\n")
+    change = {Path(written): b"new = 1\n"}
+
+    result = await run_command_check(replace(CHECK, command=("sh", "-c", command)), "", None, project, sandbox, change)
+
+    assert result.outcome == outcome
+    assert outcome == "passed" or "it passes whatever is in new.py, which nothing it runs reads" in (result.note or "")
+
+
 async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sh", "-c", "yes | head -20000; echo end; exit 1"))
 
@@ -57,7 +78,7 @@ async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sand
 async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_environment(
     sandbox: Sandbox, project: Path
 ):
-    script = "test ! -e .env && test $(env | grep -c .) -le 14 && ! grep -v lo: /proc/net/dev | grep :"
+    script = "test ! -e .env && test $(env | grep -c .) -le 15 && ! grep -v lo: /proc/net/dev | grep :"
     check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
