@@ -18,11 +18,12 @@ from .command.bench_arguments import add_bench_commands
 from .command.evaluate_arguments import add_evaluate_command
 from .command.help_text import sentence
 from .command.hosts_arguments import add_host_commands
-from .command.http_arguments import add_http_arguments, option_conflict, serve_over_http
+from .command.http_arguments import add_http_arguments, refuse_conflicts, serve_over_http
 from .command.memory_arguments import add_memory_commands
 from .command.option_values import real
 from .command.profiles_arguments import add_profile_commands
 from .command.resilient_output import ResilientOutput
+from .command.user_errors import WrongOptions, exit_code_of
 from .hosts.known import HOSTS
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         except UnicodeEncodeError:
             parser.error(f"{word!a:.80} is not UTF-8 text. Type it, or name the file, in UTF-8.")
     chosen = parser.parse_args(given)
-    run: Run = chosen.run
-    return run(chosen)
+    return exit_code_of(partial(chosen.run, chosen))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,11 +166,7 @@ class _Version(argparse.Action):
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    if (wrong := option_conflict(chosen)) is not None:
-        from .command.reports import print_errors
-
-        print_errors([wrong])
-        return 2
+    refuse_conflicts(chosen)
     return serve_over_http(own_services, chosen) if chosen.http else _serve_stdio(chosen)
 
 
@@ -190,19 +186,15 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from .command.doctor import doctor, doctor_of_host
-    from .command.reports import print_errors
 
     if chosen.tries and chosen.host is not None:
-        print_errors(["doctor: --try cannot go with --host: it asks the models of this shell's environment."])
-        return 2
+        raise WrongOptions("doctor: --try cannot go with --host: it asks the models of this shell's environment.")
     if chosen.config is not None and chosen.host is None:
-        print_errors(["doctor: --config goes with --host, which says whose file it is."])
-        return 2
+        raise WrongOptions("doctor: --config goes with --host, which says whose file it is.")
     if chosen.tries:
         return _try_models(chosen)
     if chosen.models or chosen.minutes:
-        print_errors(["doctor: --models and --minutes go with --try."])
-        return 2
+        raise WrongOptions("doctor: --models and --minutes go with --try.")
     if chosen.host is not None:
         return anyio.run(partial(doctor_of_host, HOSTS[chosen.host], chosen.config, as_json=chosen.json))
     return anyio.run(partial(doctor, as_json=chosen.json))
@@ -218,30 +210,19 @@ def _try_models(chosen: argparse.Namespace) -> int:
 
 
 def _route(chosen: argparse.Namespace) -> int:
-    from ..tools.errors import BadArgument
-    from .command.reports import print_error, print_route
+    from .command.reports import print_route
     from .command.shell_input import task_text
 
-    try:
-        task = task_text(chosen.task)
-    except BadArgument as error:
-        return print_error(error)
-    return anyio.run(partial(print_route, preloaded_services, task, as_json=chosen.json))
+    return anyio.run(partial(print_route, preloaded_services, task_text(chosen.task), as_json=chosen.json))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
-    from ..tools.errors import BadArgument
     from ..tools.vocabulary import DEFAULT_MAX_SECONDS
     from .command.delegating import DelegateArguments, delegate_from_shell
-    from .command.reports import print_error
     from .command.shell_input import task_text
 
-    try:
-        task = task_text(chosen.task)
-    except BadArgument as error:
-        return print_error(error)
     arguments = DelegateArguments(
-        task=task,
+        task=task_text(chosen.task),
         tests=chosen.tests,
         checks=chosen.checks,
         context_files=[str(Path(file).absolute()) for file in chosen.context],

@@ -1,7 +1,6 @@
 """`chargehand bench …` on the command line: each benchmark compares this installation with a baseline."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import anyio
 
 from .help_text import sentence
 from .option_values import real, whole
+from .user_errors import WrongOptions
 
 _LINES = ".jsonl or .jsonl.gz"
 _PYTHON = "a Python whose packages"
@@ -157,36 +157,36 @@ def _add_recorded_data(measure: argparse.ArgumentParser) -> None:
     measure.add_argument("--limit", type=_ROWS, metavar="N", help="only the first N tasks")
 
 
+def _recorded_data(chosen: argparse.Namespace, measure: str, holds: str) -> Path:
+    if chosen.data and chosen.data_file:
+        raise WrongOptions(
+            f"bench {measure}: both {chosen.data} and --data {chosen.data_file} name the file. Give one of them."
+        )
+    if (data := chosen.data or chosen.data_file) is None:
+        raise WrongOptions(f"bench {measure}: give the file of {holds}: chargehand bench {measure} FILE.jsonl.gz")
+    return data
+
+
 def _replay(chosen: argparse.Namespace) -> int:
     from ...evaluation.bench.outcome_tables import has_outcomes
     from ...evaluation.bench.replay import replay
 
-    data = chosen.data or chosen.data_file
-    if data is None:
-        return _refused("replay", "give the file of recorded tasks or outcomes: chargehand bench replay FILE.jsonl.gz")
-    if chosen.data and chosen.data_file:
-        return _refused("replay", f"both {chosen.data} and --data {chosen.data_file} name the file. Give one of them.")
+    data = _recorded_data(chosen, "replay", "recorded tasks or outcomes")
     if chosen.svg and _is_same(chosen.svg, data):
-        return _refused("replay", f"--svg {chosen.svg} would replace the outcomes. Name another file.")
+        raise WrongOptions(f"bench replay: --svg {chosen.svg} would replace the outcomes. Name another file.")
     if data.is_file() and has_outcomes(data):
         from ...evaluation.bench.outcome_replay import replay_outcomes
 
         return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online, seed=chosen.seed)
     if data.is_file() and (chosen.svg or chosen.online or chosen.seed):
-        return _refused("replay", f"--svg, --online and --seed are for files of outcomes; {data} holds none")
+        raise WrongOptions(f"bench replay: --svg, --online and --seed are for files of outcomes; {data} holds none")
     return anyio.run(partial(replay, data, limit=chosen.limit))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
     from ...evaluation.bench.replay import compare
 
-    data = chosen.data or chosen.data_file
-    if data is None:
-        return _refused("delegate", "give the file of recorded tasks: chargehand bench delegate FILE.jsonl.gz")
-    if chosen.data and chosen.data_file:
-        return _refused(
-            "delegate", f"both {chosen.data} and --data {chosen.data_file} name the file. Give one of them."
-        )
+    data = _recorded_data(chosen, "delegate", "recorded tasks")
     return anyio.run(partial(compare, data, limit=chosen.limit))
 
 
@@ -194,16 +194,11 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def _refused(measure: str, why: str) -> int:
-    sys.stderr.write(f"bench {measure}: {why}\n")
-    return 2
-
-
 def _predict(chosen: argparse.Namespace) -> int:
     from ...evaluation.bench.prediction import predict
 
     if _is_same(chosen.out, chosen.memory) or _is_same(chosen.out, chosen.tasks):
-        return _refused("predict", f"--out {chosen.out} would replace what is read. Name another file.")
+        raise WrongOptions(f"bench predict: --out {chosen.out} would replace what is read. Name another file.")
     return anyio.run(predict, chosen.memory, chosen.tasks, chosen.out)
 
 

@@ -24,7 +24,7 @@ from ...tools.guarding.text import sanitized
 from ..surface import arguments as arg
 from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .question import agrees
-from .reports import USER_FIXABLE, print_error, print_json
+from .reports import print_json
 from .resilient_output import set_fallback
 from .shell_input import keep_bounds
 from .signals import cancel_on_signal
@@ -56,9 +56,18 @@ class DelegateArguments:
 async def delegate_from_shell(open_services: OpenServices, arguments: DelegateArguments, *, as_json: bool) -> int:
     """Run the delegation in this process. Returns the exit code. A signal cancels it and settles its costs."""
     console = Console(stderr=True)
-    result = await _run(open_services, arguments, console, may_ask=not as_json and sys.stdin.isatty())
-    if isinstance(result, Exception):
-        return print_error(result)
+    result: Receipt | None = None
+    async with open_server_state(open_services) as state:
+        if arguments.max_cost_usd is not None:
+            # Before signals are handled and progress is shown: Ctrl-C must end the question, and nothing cover it.
+            await _consent(state, arguments.max_cost_usd, may_ask=not as_json and sys.stdin.isatty())
+        call = anyio.CancelScope()
+        with (
+            cancel_on_signal(lambda: state.delegations.cancel_all() or call.cancel()),
+            call,
+            _show_progress(console) as report,
+        ):
+            result = await _delegate(state, arguments, report)
     if result is None:
         console.print("Cancelled before it started.")
         return 1
@@ -71,27 +80,6 @@ async def delegate_from_shell(open_services: OpenServices, arguments: DelegateAr
         sys.stdout.flush()
     _sum_up(result, console)
     return EXIT_CODES.get(result.status, 1)
-
-
-async def _run(
-    open_services: OpenServices, arguments: DelegateArguments, console: Console, *, may_ask: bool
-) -> Receipt | Exception | None:
-    """The receipt, an error that the user can fix, or None if a signal came before it had begun."""
-    result: Receipt | Exception | None = None
-    async with open_server_state(open_services) as state:
-        if arguments.max_cost_usd is not None:
-            try:
-                # Before signals are handled and progress is shown: Ctrl-C must end the question, and nothing cover it.
-                await _consent(state, arguments.max_cost_usd, may_ask=may_ask)
-            except USER_FIXABLE as error:
-                return error
-        async with anyio.create_task_group() as group:
-            call = anyio.CancelScope()
-            await group.start(cancel_on_signal, lambda: state.delegations.cancel_all() or call.cancel())
-            with call, _show_progress(console) as report:
-                result = await _delegate(state, arguments, report)
-            group.cancel_scope.cancel()
-    return result
 
 
 async def _consent(state: ServerState, wanted_usd: float, *, may_ask: bool) -> None:
@@ -109,38 +97,34 @@ async def _consent(state: ServerState, wanted_usd: float, *, may_ask: bool) -> N
         raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 
-async def _delegate(state: ServerState, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
-    # Errors are returned, because raised out of a task group they would become exception groups.
-    try:
-        _keep_bounds(arguments)
-        services = await state.services()
-        tests = None
-        if arguments.tests is not None:
-            tests = await anyio.to_thread.run_sync(_tests, arguments.tests, services.roots)
-            keep_bounds("--tests", arg.Tests, tests)
-        limit_usd = services.rules.ask_above_usd
-        receipt = await delegate_generation(
-            services,
-            state.delegations,
-            report,
-            task=arguments.task,
-            context_files=arguments.context_files,
-            output=arguments.output,
-            target=arguments.target,
-            task_type=arguments.task_type,
-            model=arguments.model,
-            tests=tests,
-            checks=arguments.checks,
-            max_cost_usd=limit_usd if arguments.max_cost_usd is None else arguments.max_cost_usd,
-            max_seconds=arguments.max_seconds,
-            local_only=arguments.local_only,
-            wait_s=float("inf"),
-        )
-        if receipt.status == "over_budget" and arguments.max_cost_usd is None and limit_usd is not None:
-            receipt.notes.append(approval_limit_note(limit_usd, "--max-cost-usd", "you are"))
-        return receipt
-    except USER_FIXABLE as error:
-        return error
+async def _delegate(state: ServerState, arguments: DelegateArguments, report: Report) -> Receipt:
+    _keep_bounds(arguments)
+    services = await state.services()
+    tests = None
+    if arguments.tests is not None:
+        tests = await anyio.to_thread.run_sync(_tests, arguments.tests, services.roots)
+        keep_bounds("--tests", arg.Tests, tests)
+    limit_usd = services.rules.ask_above_usd
+    receipt = await delegate_generation(
+        services,
+        state.delegations,
+        report,
+        task=arguments.task,
+        context_files=arguments.context_files,
+        output=arguments.output,
+        target=arguments.target,
+        task_type=arguments.task_type,
+        model=arguments.model,
+        tests=tests,
+        checks=arguments.checks,
+        max_cost_usd=limit_usd if arguments.max_cost_usd is None else arguments.max_cost_usd,
+        max_seconds=arguments.max_seconds,
+        local_only=arguments.local_only,
+        wait_s=float("inf"),
+    )
+    if receipt.status == "over_budget" and arguments.max_cost_usd is None and limit_usd is not None:
+        receipt.notes.append(approval_limit_note(limit_usd, "--max-cost-usd", "you are"))
+    return receipt
 
 
 def _keep_bounds(arguments: DelegateArguments) -> None:

@@ -23,7 +23,7 @@ from ...memory_store.ledger import Ledger
 from ...memory_store.usage import report_usage
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
-from ...tools.errors import BadArgument, CallerError
+from ...tools.errors import BadArgument
 from ...tools.provider import Availability
 from ...tools.services import Services
 from ..app import version
@@ -31,7 +31,7 @@ from ..data_folder import PROFILES_FOLDER
 from ..settings import CONFIG_FILE, PREFIX, Settings, load_settings
 from ..wiring import open_services, utc_now
 from .rehearsal import TASK, TESTS, recorded_answer
-from .reports import print_error, show_usage
+from .reports import show_usage
 
 # Variables that the server process inherits, besides those set for it.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA")
@@ -42,11 +42,8 @@ async def demo() -> int:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="chargehand-demo-") as folder:
         home = Path(folder)
-        try:
-            async with _available_models(home, console) as environment:
-                succeeded = await _drive(home, environment, console)
-        except CallerError as error:
-            return print_error(error)
+        async with _available_models(home, console) as environment:
+            succeeded = await _drive(home, environment, console)
         ledger = await Ledger.open(home, utc_now)
         try:
             console.rule("5. The books")

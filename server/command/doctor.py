@@ -27,7 +27,7 @@ from ..hosts.examining import examine_host
 from ..hosts.host import Host
 from ..settings import load_settings
 from ..wiring import INDEX_FOLDER, chroma_server, open_services
-from .reports import USER_FIXABLE, print_error, print_json
+from .reports import print_json
 
 Health = Literal["ok", "missing", "broken"]
 
@@ -59,12 +59,9 @@ class Diagnosis:
 
 async def doctor(*, as_json: bool) -> int:
     """Print the diagnosis. Returns 0, or 1 if no model is available."""
-    try:
-        settings = load_settings()
-        async with open_services(settings, Path.cwd()) as services:
-            diagnosis = await examine(services, chroma_server(settings, services.ledger))
-    except USER_FIXABLE as error:
-        return print_error(error)
+    settings = load_settings()
+    async with open_services(settings, Path.cwd()) as services:
+        diagnosis = await examine(services, chroma_server(settings, services.ledger))
     return _show(diagnosis, as_json=as_json)
 
 
@@ -73,10 +70,7 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
 
     Returns 0, or 1 if it would not start, does not answer at its address, or no model is available.
     """
-    try:
-        found = await examine_host(host, file or host.file())
-    except USER_FIXABLE as error:
-        return print_error(error)
+    found = await examine_host(host, file or host.file())
     lines = [Line(f.what, "ok" if f.is_ok else "broken", f.text) for f in found.findings]
     lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
     if found.diagnosis is None and all(f.is_ok for f in found.findings):

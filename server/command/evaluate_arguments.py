@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..schedule.arguments import add_schedule_options, option_conflict, schedule_of
+from ..schedule.arguments import add_schedule_options, refuse_conflicts, schedule_of
 from .option_values import day, usd, whole
+from .user_errors import WrongOptions
 
 if TYPE_CHECKING:
     from ..surface.server_state import OpenServices
@@ -69,31 +70,23 @@ def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
 
 def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .evaluating import evaluate_from_shell, report_from_shell
-    from .reports import print_errors
 
-    if (wrong := option_conflict(chosen)) is not None:
-        print_errors([wrong])
-        return 2
+    refuse_conflicts(chosen)
     schedule = schedule_of(chosen)
     asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
              "--repeat": chosen.repeat, "--seed": chosen.seed, "--from-repo": chosen.from_repo}  # fmt: skip
     mining = {"--commits": chosen.commits, "--since": chosen.since, "--tasks": chosen.tasks, "--python": chosen.python}
     if chosen.from_repo is None and (alone := [name for name, value in mining.items() if value is not None]):
-        print_errors([f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository."])
-        return 2
+        raise WrongOptions(f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository.")
     if chosen.from_repo is not None and chosen.seed is not None:
-        print_errors(["evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants."])
-        return 2
+        raise WrongOptions("evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants.")
     given = [name for name, value in asked.items() if value is not None]
     if given and (chosen.resume or chosen.report is not None):
         goes = "--resume" if chosen.resume else "--report"
-        print_errors([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
-        return 2
+        raise WrongOptions(f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings.")
     if chosen.report is not None and (chosen.resume or chosen.batch):
-        print_errors(
-            [f"evaluate: {'--resume' if chosen.resume else '--batch'} cannot go with --report, which asks no model."]
-        )
-        return 2
+        goes = "--resume" if chosen.resume else "--batch"
+        raise WrongOptions(f"evaluate: {goes} cannot go with --report, which asks no model.")
     if schedule is not None:
         return schedule(open_services)
     if chosen.report is not None:

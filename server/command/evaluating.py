@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,16 +25,15 @@ from ...evaluation.suite.task import KINDS, Kind, SuiteTask
 from ...evaluation.tables import standard_output
 from ...evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.batched import batched_in
-from ...memory_store.evaluation_runs import EvaluationInProgress, find_evaluation
+from ...memory_store.evaluation_runs import find_evaluation
 from ...memory_store.evaluations import read_measurements
 from ...tools.checking.sandbox_search import find_sandbox
 from ...tools.errors import BadArgument
 from ...tools.services import Services
 from ..surface.server_state import OpenServices, ServerState, open_server_state
-from .reports import USER_FIXABLE, print_error, print_json
+from .reports import print_json
 from .signals import cancel_on_signal
 
-USER_FIXABLE_HERE = (*USER_FIXABLE, EvaluationInProgress)
 INCOMPLETE = 3
 """The exit code when measurements are left to do."""
 
@@ -72,46 +71,23 @@ class EvaluateArguments:
 
 
 async def evaluate_from_shell(
-    open_services: OpenServices,
-    arguments: EvaluateArguments,
-    *,
-    as_json: bool,
-    page: Path | None,
-    report_error: Callable[[Exception], int] = print_error,
+    open_services: OpenServices, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
 ) -> int:
-    """Measure, and print the results so far even if interrupted. Returns the exit code. A signal settles the costs.
-
-    report_error: tells the user of an error that they can mend; returns the exit code.
-    """
+    """Measure, and print the results so far even if interrupted. Returns the exit code. A signal settles the costs."""
     console = Console(stderr=True)
     if page is not None:
-        try:
-            await anyio.to_thread.run_sync(_refuse_unwritable, page)
-        except BadArgument as error:
-            return report_error(error)
-    failure: Exception | None = None
-    report: Report | None = None
-    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
+        await anyio.to_thread.run_sync(_refuse_unwritable, page)
+    async with open_server_state(open_services) as state:
         call, progress = anyio.CancelScope(), EvaluationProgress()
-        await group.start(cancel_on_signal, call.cancel)
-        try:
+        with cancel_on_signal(call.cancel):
             services = await state.services()
             with call, bars(progress, console):
                 await _measure(state, services, arguments, progress, console)
             report = await _report(services, progress)
-        except USER_FIXABLE_HERE as error:
-            # Stored, not raised: out of a task group it would become an exception group.
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        return report_error(failure)
     if report is None:
         console.print("Interrupted before anything was asked.")
         return 1
-    try:
-        await _output(report, as_json=as_json, page=page)
-    except BadArgument as error:
-        return report_error(error)
+    await _output(report, as_json=as_json, page=page)
     return _exit_code(report)
 
 
@@ -122,18 +98,15 @@ async def report_from_shell(
 
     evaluation_id: the beginning of its id. None: the newest, except those of `doctor --try` and `profiles trial`.
     """
-    try:
-        async with open_services() as services:
-            apart = () if evaluation_id else (TRIAL, REMEMBERED)
-            row = await find_evaluation(services.ledger, evaluation_id=evaluation_id, without_suites=apart)
-            if row is None:
-                which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
-                raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
-            measurements = await read_measurements(services.ledger, evaluation_id=row.id)
-            report = Report.of(row, measurements, with_vendors=len(await batched_in(services.ledger, row.id)))
-        await _output(report, as_json=as_json, page=page)
-    except USER_FIXABLE_HERE as error:
-        return print_error(error)
+    async with open_services() as services:
+        apart = () if evaluation_id else (TRIAL, REMEMBERED)
+        row = await find_evaluation(services.ledger, evaluation_id=evaluation_id, without_suites=apart)
+        if row is None:
+            which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
+            raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
+        measurements = await read_measurements(services.ledger, evaluation_id=row.id)
+        report = Report.of(row, measurements, with_vendors=len(await batched_in(services.ledger, row.id)))
+    await _output(report, as_json=as_json, page=page)
     return 0
 
 

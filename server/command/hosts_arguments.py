@@ -43,18 +43,13 @@ def add_host_commands(commands: Any) -> None:
 
 
 def _install(chosen: argparse.Namespace) -> int:
-    from ...tools.errors import CallerError
     from ..hosts.installing import install, own_command
-    from .reports import print_error
 
     host = HOSTS[chosen.host]
-    try:
-        file = chosen.config or host.file()
-        secrets = _further_secrets()
-        environment = _environment(host, file, chosen, [*KEYS, *secrets])
-        change = install(host, file, own_command(), environment, secrets)
-    except CallerError as error:
-        return print_error(error)
+    file = chosen.config or host.file()
+    secrets = _further_secrets()
+    environment = _environment(host, file, chosen, [*KEYS, *secrets])
+    change = install(host, file, own_command(), environment, secrets)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
     _tell(f"{change.file}: " + (f"chargehand is configured.{names}" if change.is_changed else "nothing to change."))
     if change.backup is not None:
@@ -72,15 +67,10 @@ def _install(chosen: argparse.Namespace) -> int:
 
 
 def _uninstall(chosen: argparse.Namespace) -> int:
-    from ...tools.errors import CallerError
     from ..hosts.installing import uninstall
-    from .reports import print_error
 
     host = HOSTS[chosen.host]
-    try:
-        change = uninstall(host, chosen.config or host.file())
-    except CallerError as error:
-        return print_error(error)
+    change = uninstall(host, chosen.config or host.file())
     _tell(
         f"{change.file}: " + ("chargehand was removed." if change.is_changed else "chargehand is not configured there.")
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from .option_values import whole
+from .user_errors import WrongOptions
 
 if TYPE_CHECKING:
     from ..surface.server_state import OpenServices
@@ -32,12 +33,14 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="a scope that tokens must have")
 
 
-def option_conflict(chosen: argparse.Namespace) -> str | None:
-    """The error message for options that would have no effect. None: there are none."""
+def refuse_conflicts(chosen: argparse.Namespace) -> None:
+    """Raise WrongOptions for options that would have no effect."""
     if chosen.http:
         if chosen.scope and chosen.issuer is None:
-            return "serve: --scope goes with --issuer: without an issuer, nothing says what a token allows."
-        return None
+            raise WrongOptions(
+                "serve: --scope goes with --issuer: without an issuer, nothing says what a token allows."
+            )
+        return
     given = {
         "--host": chosen.host,
         "--port": chosen.port,
@@ -46,16 +49,14 @@ def option_conflict(chosen: argparse.Namespace) -> str | None:
         "--issuer": chosen.issuer,
         "--scope": chosen.scope or None,
     }
-    alone = [name for name, value in given.items() if value is not None]
-    return f"serve: {', '.join(alone)} goes with --http." if alone else None
+    if alone := [name for name, value in given.items() if value is not None]:
+        raise WrongOptions(f"serve: {', '.join(alone)} goes with --http.")
 
 
 def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     """Serve until a signal. Returns the exit code."""
-    from ...tools.errors import CallerError
     from ..http.binding import Binding
     from ..http.serving import serve_http
-    from .reports import print_error
 
     binding = Binding(
         host="127.0.0.1" if chosen.host is None else chosen.host,
@@ -67,8 +68,6 @@ def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -
     )
     try:
         anyio.run(partial(serve_http, open_services, binding))
-    except CallerError as error:
-        return print_error(error)
     except KeyboardInterrupt:  # on Windows, where signals are not handled; costs are settled by now
         return 0
     return 0

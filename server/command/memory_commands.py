@@ -28,7 +28,6 @@ from ...memory_store.care.pruning import (
     shrink,
 )
 from ...memory_store.embedding.embedder import EmbedderUnavailable
-from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in, forget_choices
 from ...memory_store.index.slots import remove_idle
 from ...memory_store.text_form import TextForm
@@ -39,19 +38,14 @@ from ...tools.services import Services
 from ..surface.server_state import OpenServices
 from ..wiring import INDEX_FOLDER
 from .question import agrees
-from .reports import USER_FIXABLE, print_error, print_json
-
-_USER_FIXABLE = (*USER_FIXABLE, EmbedderUnavailable, IndexUnavailable, OSError)
+from .reports import print_json
 
 
 async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
-    try:
-        async with open_services() as services:
-            census = await take_census(services.ledger)
-            missing = await _missing(services)
-            exact = await anyio.to_thread.run_sync(choices_in, _index_folder(services))
-    except _USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        census = await take_census(services.ledger)
+        missing = await _missing(services)
+        exact = await anyio.to_thread.run_sync(choices_in, _index_folder(services))
     if as_json:
         print_json({**asdict(census), "without_vector": missing, "searched_exactly": [asdict(one) for one in exact]})
     else:
@@ -63,14 +57,11 @@ async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
 
 async def rebuild_memory(open_services: OpenServices, *, as_json: bool) -> int:
     """Compute missing vectors, and drop indexes that no process uses; they are rebuilt when needed."""
-    try:
-        async with open_services() as services:
-            with _progress("embedding", as_json) as tell:
-                embedded = await services.memory.embed_missing(tell)
-            dropped = await _drop_idle_indexes(services)
-            await anyio.to_thread.run_sync(forget_choices, _index_folder(services))
-    except _USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        with _progress("embedding", as_json) as tell:
+            embedded = await services.memory.embed_missing(tell)
+        dropped = await _drop_idle_indexes(services)
+        await anyio.to_thread.run_sync(forget_choices, _index_folder(services))
     if as_json:
         print_json({**asdict(embedded), "indexes_dropped": dropped})
         return 0 if embedded.why_left is None else 1
@@ -79,7 +70,7 @@ async def rebuild_memory(open_services: OpenServices, *, as_json: bool) -> int:
         " its own from the ledger, in the background. Running servers check theirs themselves."
     )
     if embedded.why_left is not None:
-        return print_error(EmbedderUnavailable(f"{_tasks(embedded.left)} have none yet: {embedded.why_left}"))
+        raise EmbedderUnavailable(f"{_tasks(embedded.left)} have none yet: {embedded.why_left}")
     return 0
 
 
@@ -96,14 +87,10 @@ async def export_to(
                     services.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
                 )
     except OSError as error:
-        return print_error(
-            BadArgument(
-                f"export: {file} cannot be written ({error.strerror or error}). Name a file in a folder that is there"
-                " and yours to write in."
-            )
-        )
-    except _USER_FIXABLE as error:
-        return print_error(error)
+        raise BadArgument(
+            f"export: {file} cannot be written ({error.strerror or error}). Name a file in a folder that is there and"
+            " yours to write in."
+        ) from error
     if file == "-":
         return 0
     if as_json:
@@ -139,32 +126,25 @@ async def import_from(
                     why_no_vectors = (await services.memory.embed_missing(tell)).why_left
             except EmbedderUnavailable as error:
                 why_no_vectors = str(error)
-    except _USER_FIXABLE as error:
+    finally:
         _show_imports(reports, why_no_vectors, as_json=as_json)
-        return print_error(error)
-    _show_imports(reports, why_no_vectors, as_json=as_json)
     return 0
 
 
 async def prune_memory(
     open_services: OpenServices, *, older_than_days: float | None, keep: int | None, yes: bool, as_json: bool
 ) -> int:
-    try:
-        if older_than_days is None and keep is None:
-            raise BadArgument("prune: say which tasks to prune: --older-than DAYS, --keep N, or both.")
-        async with open_services() as services:
-            prunable = await find_prunable(services.ledger, older_than_days=older_than_days, keep=keep)
-            count = await count_prunable(services.ledger, prunable) if prunable else 0
-            question = (
-                f"Prune {_tasks(count)}? Their texts, answers and vectors are deleted; counts and costs are kept."
-            )
-            done, is_smaller = 0, False
-            if prunable and count and _agrees(question, yes=yes):
-                with _progress("pruning", as_json) as tell:
-                    done = await prune(services.ledger, prunable, tell)
-                is_smaller = await shrink(services.ledger, went=done)
-    except _USER_FIXABLE as error:
-        return print_error(error)
+    if older_than_days is None and keep is None:
+        raise BadArgument("prune: say which tasks to prune: --older-than DAYS, --keep N, or both.")
+    async with open_services() as services:
+        prunable = await find_prunable(services.ledger, older_than_days=older_than_days, keep=keep)
+        count = await count_prunable(services.ledger, prunable) if prunable else 0
+        question = f"Prune {_tasks(count)}? Their texts, answers and vectors are deleted; counts and costs are kept."
+        done, is_smaller = 0, False
+        if prunable and count and _agrees(question, yes=yes):
+            with _progress("pruning", as_json) as tell:
+                done = await prune(services.ledger, prunable, tell)
+            is_smaller = await shrink(services.ledger, went=done)
     if as_json:
         print_json({"pruned": done, "file_shrunk": is_smaller})
     else:
@@ -183,17 +163,14 @@ async def forget_tasks(
 ) -> int:
     selection = Selection(tuple(task_ids), project, everything)
     forgotten: Forgotten | None = None
-    try:
-        async with open_services() as services:
-            found = await _forgettable(services, selection)
-            question = (
-                f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, permanently? Their cost stays in"
-                " the books. Backups of earlier versions of the ledger are deleted too."
-            )
-            if (found or everything) and _agrees(question, yes=yes):
-                forgotten = await _forget(services, selection, found, as_json=as_json)
-    except _USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        found = await _forgettable(services, selection)
+        question = (
+            f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, permanently? Their cost stays in the"
+            " books. Backups of earlier versions of the ledger are deleted too."
+        )
+        if (found or everything) and _agrees(question, yes=yes):
+            forgotten = await _forget(services, selection, found, as_json=as_json)
     _show_forgotten(forgotten, as_json=as_json)
     return 0
 

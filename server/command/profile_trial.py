@@ -15,9 +15,8 @@ from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.services import Services
 from ..surface.server_state import OpenServices, ServerState, open_server_state
-from .evaluating import INCOMPLETE, USER_FIXABLE_HERE, bars
+from .evaluating import INCOMPLETE, bars
 from .profile_updates import offer
-from .reports import print_error
 from .signals import cancel_on_signal
 
 
@@ -37,13 +36,9 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
     Returns the exit code: `INCOMPLETE` when tasks are left, which the same command continues with.
     """
     console = Console(stderr=True)
-    failure: Exception | None = None
-    found: Comparison | None = None
-    asked = 0
     progress, call = EvaluationProgress(), anyio.CancelScope()
-    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
-        await group.start(cancel_on_signal, call.cancel)
-        try:
+    async with open_server_state(open_services) as state:
+        with cancel_on_signal(call.cancel):
             services = await state.services()
             budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
             limit_usd = None if math.isinf(budget_usd) else budget_usd
@@ -54,13 +49,7 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
                 await _measure(state, services, plan, progress)
             measurements = await read_measurements(services.ledger, evaluation_id=progress.evaluation_id)
             found = compare(measurements, *plan.terms.models)
-        except USER_FIXABLE_HERE as error:
-            # Stored, not raised: out of a task group it would become an exception group.
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        return print_error(failure)
-    if found is None or not progress.evaluation_id:
+    if not progress.evaluation_id:
         console.print("Interrupted before anything was asked.")
         return 1
     for model, why in progress.given_up.items():
@@ -70,7 +59,7 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
     if 0 < found.n < asked:
         _say(f"{asked - found.n} of {asked} task(s) gave no result for one of the two.", console)
     if not found.n:
-        return print_error(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
+        raise BadArgument("profiles trial: no task has a result for both models. The reasons are above.")
     if not as_json:
         _say(found.in_words(), Console())
     is_whole = not call.cancel_called and progress.is_whole and not progress.unaffordable

@@ -24,7 +24,7 @@ from ..wiring import utc_now
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read
 from .question import agrees
-from .reports import USER_FIXABLE, print_error, print_errors, print_json
+from .reports import print_errors, print_json
 
 _COLOURS = {"profile": "bold", "removed": "red", "added": "green", "evidence": "dim", "warning": "yellow"}
 _MARKS = {"profile": "", "removed": "  - ", "added": "  + ", "evidence": "      ", "warning": "    ! "}
@@ -49,12 +49,9 @@ async def update_profiles(open_services: OpenServices, sources: Sequence[str], *
     apply: write without asking. Returns the exit code: 1 if a source could not be read, although the proposals of the
     others are shown.
     """
-    try:
-        if not sources:
-            words = ", ".join(f"--from-{name}" for name in SOURCES)
-            raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
-    except USER_FIXABLE as error:
-        return print_error(error)
+    if not sources:
+        words = ", ".join(f"--from-{name}" for name in SOURCES)
+        raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
     reads = [source.read for name, source in SOURCES.items() if name in sources]
     return await offer(open_services, reads, apply=apply, as_json=as_json)
 
@@ -71,36 +68,30 @@ async def offer(
 
     extra: further fields for the JSON.
     """
-    try:
-        for _ in range(_MAX_ATTEMPTS):
-            outlook = await _look(open_services, reads)
-            if not as_json:
-                _show(outlook)
-            kept = outlook.sifted.kept
-            if apply:
-                # --apply does not cover these: the user has not seen them.
-                kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
-            if not kept or not (apply or _confirm_write(as_json=as_json)):
-                return _report(outlook, None, as_json=as_json, extra=extra)
-            try:
-                written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
-            except Superseded:
-                _say("Another update was written meanwhile; recalculating what is left.", error=True)
-                continue
-            return _report(outlook, written, as_json=as_json, extra=extra)
-        raise BadArgument(f"Another update came first {_MAX_ATTEMPTS} times. Run it again later.")
-    except USER_FIXABLE as error:
-        return print_error(error)
+    for _ in range(_MAX_ATTEMPTS):
+        outlook = await _look(open_services, reads)
+        if not as_json:
+            _show(outlook)
+        kept = outlook.sifted.kept
+        if apply:
+            # --apply does not cover these: the user has not seen them.
+            kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
+        if not kept or not (apply or _confirm_write(as_json=as_json)):
+            return _report(outlook, None, as_json=as_json, extra=extra)
+        try:
+            written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
+        except Superseded:
+            _say("Another update was written meanwhile; recalculating what is left.", error=True)
+            continue
+        return _report(outlook, written, as_json=as_json, extra=extra)
+    raise BadArgument(f"Another update came first {_MAX_ATTEMPTS} times. Run it again later.")
 
 
 async def undo_update(open_services: OpenServices, *, as_json: bool) -> int:
     """Revert the last update, and print what it had changed. Returns the exit code."""
-    try:
-        async with open_services() as services:
-            folder = _folder(services.ledger.path)
-        undone = await anyio.to_thread.run_sync(undo, folder, utc_now())
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        folder = _folder(services.ledger.path)
+    undone = await anyio.to_thread.run_sync(undo, folder, utc_now())
     if as_json:
         print_json({"undone": undone.model_dump(mode="json")})
         return 0

@@ -10,6 +10,7 @@ import anyio
 from .help_text import sentence
 from .option_values import day, usd
 from .profile_sources import SOURCES
+from .user_errors import WrongOptions
 
 if TYPE_CHECKING:
     from ..surface.server_state import OpenServices
@@ -76,14 +77,11 @@ def _show(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
 
 def _update(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profile_updates import report_stale_profiles, update_profiles
-    from .reports import print_errors
 
     if chosen.check and (chosen.sources or chosen.apply):
-        print_errors(["profiles update: --check proposes and writes nothing: leave out --apply and the sources."])
-        return 2
+        raise WrongOptions("profiles update: --check proposes and writes nothing: leave out --apply and the sources.")
     if chosen.today is not None and not chosen.check:
-        print_errors(["profiles update: --today goes with --check."])
-        return 2
+        raise WrongOptions("profiles update: --today goes with --check.")
     if chosen.check:
         return report_stale_profiles(chosen.today, as_json=chosen.json)
     return anyio.run(

@@ -8,16 +8,13 @@ from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
 from ..surface.facts import profile_facts
 from ..surface.server_state import OpenServices
-from .reports import USER_FIXABLE, print_error, print_errors, print_json
+from .reports import print_errors, print_json
 
 
 async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
-    try:
-        async with open_services() as services:
-            catalogue, availability = services.catalogue, (await services.survey()).availability
-            today = services.today
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        catalogue, availability = services.catalogue, (await services.survey()).availability
+        today = services.today
     rows: list[dict[str, Any]] = []
     for profile in sorted(catalogue, key=lambda p: (p.provider, p.id)):
         there = availability.get(profile.id)
@@ -44,11 +41,8 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
 
 
 async def print_profile(open_services: OpenServices, model: str, *, as_json: bool) -> int:
-    try:
-        async with open_services() as services:
-            facts = profile_facts(services.catalogue, model, services.today)
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        facts = profile_facts(services.catalogue, model, services.today)
     if as_json:
         print_json(facts)
     else:

@@ -11,7 +11,10 @@ from rich.table import Table
 
 from ...evaluation.tables import print_table, standard_output
 from ...memory_store.adherence import ClassUsage, report_classes
+from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.errors import LedgerError
+from ...memory_store.evaluation_runs import EvaluationInProgress
+from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.usage import UsageReport, report_usage
 from ...profiles.errors import ProfileError
 from ...profiles.price import in_dollars
@@ -24,16 +27,15 @@ from .host_instructions import FORMS, instructions, write_instructions
 SECONDS_PER_DAY = 86_400
 
 # Errors with a cause that the user can fix: the message is printed, and the exit code is 1.
-USER_FIXABLE = (CallerError, ProfileError, LedgerError)
+USER_FIXABLE = (
+    CallerError, ProfileError, LedgerError, EvaluationInProgress, EmbedderUnavailable, IndexUnavailable, OSError,
+)  # fmt: skip
 
 
 async def print_route(open_services: OpenServices, task: str, *, as_json: bool) -> int:
     """Print which model would do the task, and why. Returns the exit code."""
-    try:
-        async with open_services() as services:
-            answer = await route_task(services, task=task)
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        answer = await route_task(services, task=task)
     if as_json:
         print_json(answer.model_dump(mode="json", exclude_none=True))
     else:
@@ -43,13 +45,10 @@ async def print_route(open_services: OpenServices, task: str, *, as_json: bool) 
 
 async def print_usage(open_services: OpenServices, *, days: float | None, as_json: bool) -> int:
     """Print what was spent, saved and lost. Returns the exit code. days: only the last days. None: all time."""
-    try:
-        async with open_services() as services:
-            since = 0.0 if days is None else services.clock().timestamp() - days * SECONDS_PER_DAY
-            report = await report_usage(services.ledger, since=since)
-            classes = await report_classes(services.ledger, since=since)
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        since = 0.0 if days is None else services.clock().timestamp() - days * SECONDS_PER_DAY
+        report = await report_usage(services.ledger, since=since)
+        classes = await report_classes(services.ledger, since=since)
     if as_json:
         print_json(usage_facts(report, classes))
     else:
@@ -62,19 +61,16 @@ async def print_usage(open_services: OpenServices, *, days: float | None, as_jso
 async def print_instructions(open_services: OpenServices, form_name: str | None, folder: Path | None) -> int:
     """Print the instructions for a host's model, or write them into a project folder. Returns the exit code."""
     form = FORMS[form_name] if form_name else None
-    try:
-        async with open_services() as services:
-            text = instructions(form, await report_classes(services.ledger))
-        if folder is None:
-            sys.stdout.write(text)
-            return 0
-        if form is None:
-            raise BadArgument(f"--install: also give --for {' or '.join(FORMS)}.")
-        if not await anyio.to_thread.run_sync(folder.is_dir):
-            raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
-        written = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
-    except USER_FIXABLE as error:
-        return print_error(error)
+    async with open_services() as services:
+        text = instructions(form, await report_classes(services.ledger))
+    if folder is None:
+        sys.stdout.write(text)
+        return 0
+    if form is None:
+        raise BadArgument(f"--install: also give --for {' or '.join(FORMS)}.")
+    if not await anyio.to_thread.run_sync(folder.is_dir):
+        raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
+    written = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
     sys.stdout.write(f"{written.file}\n")
     if written.backup is not None:
         sys.stderr.write(f"The file was there and different; that version is kept as {written.backup}.\n")

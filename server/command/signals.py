@@ -1,35 +1,32 @@
 """Handling of the signals that end commands with paid requests pending."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Callable
-from types import FrameType
-
-import anyio
-import anyio.abc
+from collections.abc import Callable, Generator
 
 from ..end_signals import end_signals
 
 
-async def cancel_on_signal(cancel: Callable[[], object], *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    """Call `cancel` on the first signal to end, so that pending work settles its costs. Runs until cancelled.
+@contextlib.contextmanager
+def cancel_on_signal(cancel: Callable[[], object]) -> Generator[None]:
+    """Call `cancel` on the first signal to end, so that pending work settles its costs.
 
     Later ones are ignored up to the end of the process, which is near: they would only keep it from printing what came
-    of the work. Must run in the main thread.
+    of the work. Must be entered in the main thread, in a running event loop.
     """
-    arrived = anyio.Event()
     loop = asyncio.get_running_loop()
+    arrived: list[int] = []
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(arrived.set)
+    def note(number: int, _frame: object) -> None:
+        arrived.append(number)
+        if len(arrived) == 1:
+            loop.call_soon_threadsafe(cancel)
 
     # Not asyncio's own handlers: as they are removed, a further signal ends the process for a moment.
     before = {number: signal.signal(number, note) for number in end_signals()}
-    task_status.started()
     try:
-        await arrived.wait()
-        cancel()
-        await anyio.sleep_forever()
+        yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if arrived.is_set() else handler)
+            signal.signal(number, signal.SIG_IGN if arrived else handler)

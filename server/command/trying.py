@@ -14,7 +14,6 @@ from ...evaluation.suite.loading import Suite, read_suite
 from ...evaluation.suite.proof import prove_all
 from ...evaluation.suite.task import KINDS, SuiteTask
 from ...evaluation.terms import EvaluationTerms, seed_of_week
-from ...memory_store.evaluation_runs import EvaluationInProgress
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.provider import ProviderError
@@ -24,7 +23,7 @@ from ..providers.ollama_models import LoadedModel
 from ..providers.ollama_wire import full_name
 from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .evaluating import bars
-from .reports import USER_FIXABLE, print_error, print_json
+from .reports import print_json
 from .signals import cancel_on_signal
 
 DEFAULT_MINUTES = 5.0
@@ -63,24 +62,14 @@ async def try_from_shell(
     count. suite: returns the tasks for a seed.
     """
     console = Console(stderr=True)
-    failure: Exception | None = None
     trials = _Trials()
-    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
-        call = anyio.CancelScope()
-        await group.start(cancel_on_signal, call.cancel)
-        try:
-            with call:
-                services = await state.services()
-                chosen = await _models(services, models)
-                with console.status("Verifying the tasks' own checks …"):
-                    trials.tasks = await _provable(services, suite(seed_of_week(services.today)), console)
-                await _try_all(state, services, trials, chosen, minutes, console)
-        except (*USER_FIXABLE, EvaluationInProgress) as error:
-            # Stored, not raised: out of a task group it would become an exception group.
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        return print_error(failure)
+    async with open_server_state(open_services) as state:
+        with anyio.CancelScope() as call, cancel_on_signal(call.cancel):
+            services = await state.services()
+            chosen = await _models(services, models)
+            with console.status("Verifying the tasks' own checks …"):
+                trials.tasks = await _provable(services, suite(seed_of_week(services.today)), console)
+            await _try_all(state, services, trials, chosen, minutes, console)
     if as_json:
         print_json([_facts(tried) for tried in trials.tried])
     else:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ..command.user_errors import WrongOptions
+
 if TYPE_CHECKING:
     from ..surface.server_state import OpenServices
     from .schedulers import Scheduler
@@ -41,20 +43,19 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help=argparse.SUPPRESS)
 
 
-def option_conflict(chosen: argparse.Namespace) -> str | None:
-    """The error message for options that cannot be combined. None: they can."""
+def refuse_conflicts(chosen: argparse.Namespace) -> None:
+    """Raise WrongOptions for options that cannot be combined."""
     of_installing = {"--day": chosen.day, "--time": chosen.time, "--only-write": chosen.only_write or None}
     alone = [name for name, value in of_installing.items() if value is not None]
     if alone and not chosen.install_schedule:
-        return f"evaluate: {', '.join(alone)} goes with --install-schedule."
+        raise WrongOptions(f"evaluate: {', '.join(alone)} goes with --install-schedule.")
     if not (chosen.install_schedule or chosen.uninstall_schedule or chosen.scheduled is not None):
-        return None
+        return
     never = {"--seed": chosen.seed, "--resume": chosen.resume or None, "--report": chosen.report}
     never["--from-repo"] = chosen.from_repo
     never["--json"] = chosen.json or None
     if given := [name for name, value in never.items() if value is not None]:
-        return f"evaluate: {', '.join(given)} cannot go with a schedule: each week has its own tasks."
-    return None
+        raise WrongOptions(f"evaluate: {', '.join(given)} cannot go with a schedule: each week has its own tasks.")
 
 
 def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
@@ -71,26 +72,22 @@ def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
 def _install(chosen: argparse.Namespace, _: "OpenServices") -> int:
     from ...profiles.loading import load_catalogue
     from ..command.evaluating import refuse_unknown_kinds
-    from ..command.reports import USER_FIXABLE, print_error
     from ..data_folder import PROFILES_FOLDER
     from ..hosts.installing import own_command
     from ..settings import load_settings
     from ..wiring import utc_now
     from .weekly import Weekly, parse_day, parse_time
 
-    try:
-        refuse_unknown_kinds(chosen.kinds or ())
-        day = 0 if chosen.day is None else parse_day(chosen.day)
-        hour, minute = (3, 30) if chosen.time is None else parse_time(chosen.time)
-        home = load_settings().home
-        catalogue = load_catalogue(home / PROFILES_FOLDER)
-        for model in chosen.models or ():
-            catalogue.named(model, utc_now().date())
-        command = (*own_command(), *run_arguments(chosen, home))
-        weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
-        return install_schedule(weekly, run=None if chosen.only_write else run_command)
-    except USER_FIXABLE as error:
-        return print_error(error)
+    refuse_unknown_kinds(chosen.kinds or ())
+    day = 0 if chosen.day is None else parse_day(chosen.day)
+    hour, minute = (3, 30) if chosen.time is None else parse_time(chosen.time)
+    home = load_settings().home
+    catalogue = load_catalogue(home / PROFILES_FOLDER)
+    for model in chosen.models or ():
+        catalogue.named(model, utc_now().date())
+    command = (*own_command(), *run_arguments(chosen, home))
+    weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
+    return install_schedule(weekly, run=None if chosen.only_write else run_command)
 
 
 def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
@@ -163,14 +160,9 @@ def _enable(scheduler: "Scheduler", run: RunCommand | None) -> int:
 
 
 def _uninstall(_: "OpenServices") -> int:
-    from ...tools.errors import CallerError
-    from ..command.reports import print_error
     from ..settings import load_settings
 
-    try:
-        return uninstall_schedule(load_settings().home, run=run_command)
-    except CallerError as error:
-        return print_error(error)
+    return uninstall_schedule(load_settings().home, run=run_command)
 
 
 def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platform) -> int:
@@ -201,29 +193,26 @@ def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platf
 def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int:
     from ...tools.errors import BadArgument, CallerError
     from ..command.evaluate_arguments import evaluate_arguments_of
-    from ..command.reports import print_error
     from ..settings import load_settings
     from .environment import read_variables
-    from .scheduled import fail, run_scheduled
+    from .scheduled import log_failure, run_scheduled
 
     if chosen.scheduled:
         os.environ["CHARGEHAND_HOME"] = chosen.scheduled
-    try:
-        home = Path(chosen.scheduled) if chosen.scheduled else load_settings().home
-        if not home.is_dir():
-            raise BadArgument(
-                f"evaluate: {home}, the data folder of this weekly run, is not there. Move it back, or set"
-                " CHARGEHAND_HOME to where it is now and run `chargehand evaluate --install-schedule` again."
-            )
-    except CallerError as error:
-        return print_error(error)
+    home = Path(chosen.scheduled) if chosen.scheduled else load_settings().home
+    if not home.is_dir():
+        raise BadArgument(
+            f"evaluate: {home}, the data folder of this weekly run, is not there. Move it back, or set CHARGEHAND_HOME"
+            " to where it is now and run `chargehand evaluate --install-schedule` again."
+        )
     try:
         for name, value in read_variables(home).items():
             # Each scheduler sets a PATH of its own.
             if name == "PATH" or name not in os.environ:
                 os.environ[name] = value
     except CallerError as error:
-        return fail(home, error)
+        log_failure(home, error)
+        raise
     return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), home, page=chosen.html))
 
 

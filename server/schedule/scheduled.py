@@ -74,7 +74,8 @@ async def run_scheduled(
                 # Asked only before the first evaluation: after it, this run itself has kept the machine busy.
                 decision = await _decide(services, arguments, began, None if continued else read_machine, continued)
         except USER_FIXABLE as error:
-            return await anyio.to_thread.run_sync(fail, home, error)
+            await anyio.to_thread.run_sync(log_failure, home, error)
+            raise
         if decision.arguments is None:
             if not continued:
                 await _log(home, began, f"skipped: {decision.why_not}")
@@ -92,26 +93,23 @@ async def _run(
     open_services: OpenServices, arguments: EvaluateArguments, home: Path, began: dt.datetime, page: Path | None
 ) -> int:
     """Run one evaluation, and log its end. Returns the exit code."""
-    errors: list[Exception] = []
-
-    def report_error(error: Exception) -> int:
-        errors.append(error)
-        return print_error(error)
-
-    code = await evaluate_from_shell(open_services, arguments, as_json=False, page=page, report_error=report_error)
-    if errors and isinstance(errors[0], EvaluationInProgress):
-        await _log(home, began, f"skipped: {_in_a_line(errors[0])}")
+    try:
+        code = await evaluate_from_shell(open_services, arguments, as_json=False, page=page)
+    except EvaluationInProgress as error:
+        print_error(error)
+        await _log(home, began, f"skipped: {_in_a_line(error)}")
         return 0
+    except USER_FIXABLE as error:
+        await anyio.to_thread.run_sync(log_failure, home, error)
+        raise
     ended = {0: "finished", 1: f"nothing was measured: {_NOTHING}"}
-    what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"not finished: {_CONTINUED}")
-    await _log(home, dt.datetime.now().astimezone(), what)
+    await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"not finished: {_CONTINUED}"))
     return code
 
 
-def fail(home: Path, error: Exception) -> int:
-    """Print an error and append it to the log in the data folder. Returns exit code 1."""
+def log_failure(home: Path, error: Exception) -> None:
+    """Append an error to the log in the data folder."""
     _write(home, f"{dt.datetime.now().astimezone().isoformat(timespec='seconds')} failed: {_in_a_line(error)}")
-    return print_error(error)
 
 
 async def _decide(

@@ -71,8 +71,13 @@ class CurrentServer:
 @contextlib.asynccontextmanager
 async def open_server_state(open_services: OpenServices) -> AsyncGenerator[ServerState]:
     """The state of a new server. At the end delegations are cancelled and settled, then the services are closed."""
+    failure: Exception | None = None
     async with contextlib.AsyncExitStack() as opened, anyio.create_task_group() as group:
         try:
             yield ServerState(open_services, group, opened)
+        except Exception as error:  # noqa: BLE001  # out of a task group it would be raised as an exception group
+            failure = error
         finally:
             group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -19,6 +19,7 @@ from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.command.memory_arguments import add_memory_commands
+from chargehand.server.command.user_errors import exit_code_of
 from chargehand.server.settings import load_settings
 from chargehand.server.wiring import INDEX_FOLDER, open_services, utc_now
 from chargehand.tools.editing.journal import Journals, WritePlan
@@ -55,7 +56,7 @@ def run_memory(
         capsys.readouterr()
         try:
             chosen = parser.parse_args(["memory", *map(str, arguments)])
-            code = chosen.run(chosen)
+            code = exit_code_of(lambda: chosen.run(chosen))
         except SystemExit as exited:
             code = exited.code
         printed = capsys.readouterr()

@@ -21,6 +21,7 @@ from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_services
 from chargehand.server.command.evaluating import EvaluateArguments, evaluate_from_shell
 from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
+from chargehand.tools.errors import BadArgument
 
 pytestmark = pytest.mark.anyio
 
@@ -425,9 +426,9 @@ def test_the_log_says_why_a_run_could_not_start(home: Path, config: str, reason:
 async def test_the_log_says_why_a_started_run_failed(home: Path):
     page = Path("/nowhere/page.html")
 
-    code = await run_scheduled(own_services, ARGUMENTS, home, page=page, read_machine=lambda: IDLE)
+    with pytest.raises(BadArgument):
+        await run_scheduled(own_services, ARGUMENTS, home, page=page, read_machine=lambda: IDLE)
 
-    assert code == 1
     assert log(home) == [
         "begun",
         f"failed: --html: {page} cannot be written (No such file or directory). Name another file.",
