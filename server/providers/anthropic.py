@@ -101,7 +101,7 @@ class AnthropicProvider:
                 account.check_answer(stream.response)
                 reply.has_begun = True
                 async for event in stream:
-                    message.take(Event.model_validate(event.to_dict()), reply)
+                    message.take(Event.model_validate(event.to_dict(warnings=False)), reply)
             if not message.is_whole:
                 raise broken_stream(account.vendor)
         return reply.finish(message.ending(request.profile.api_model, reply))
@@ -113,7 +113,7 @@ class AnthropicProvider:
 
 def _read_whole(message: "anthropic.types.Message", reply: PartialReply) -> ReplyEnding:
     so_far = PartialMessage()
-    so_far.take_whole(Message.model_validate(message.to_dict()), reply)
+    so_far.take_whole(Message.model_validate(message.to_dict(warnings=False)), reply)
     return so_far.ending(message.model, reply)
 
 

@@ -45,17 +45,6 @@ _DEFAULT_URL = "https://api.cerebras.ai"
 _STOPS: dict[str, Stop] = {"stop": "complete", "length": "length", "content_filter": "refused"}
 
 
-class _Chunk(Chunk):
-    """A chunk of the stream, parsed by its fields.
-
-    The SDK's union of three classes is unreliable: a chunk without `system_fingerprint` becomes a complete
-    response whose delta is a dict, and an error may arrive as an object instead of an exception.
-    """
-
-    error: ErrorBody | None = None
-    status_code: int = 500
-
-
 def cerebras_at(base_url: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
     """Cerebras at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
@@ -114,8 +103,7 @@ class CerebrasProvider:
                 account.check_answer(stream.response)
                 reply.has_begun = True
                 async for piece in stream:
-                    chunk = _Chunk.model_validate(piece.to_dict())
-                    finish_reason = self._take(chunk, reply, request) or finish_reason
+                    finish_reason = _take(Chunk.model_validate(piece), reply) or finish_reason
             if finish_reason is None:
                 raise broken_stream(account.vendor)
         return reply.finish(
@@ -129,21 +117,19 @@ class CerebrasProvider:
         """See `Provider`."""
         await self._account.aclose()
 
-    def _take(self, chunk: _Chunk, reply: PartialReply, request: GenerationRequest) -> str | None:
-        """Apply one chunk. Returns its finish reason, if any."""
-        if chunk.error is not None:
-            error_response = ErrorResponse(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
-            raise typed_error(error_response, self._account.vendor, request, self._account.api_key)
-        if chunk.usage is not None:
-            chunk.usage.apply_to(reply)
-        if not chunk.choices:
-            return None
-        choice = chunk.choices[0]
-        if choice.delta.thinking:
-            reply.add_thinking(choice.delta.thinking)
-        if choice.delta.content:
-            reply.add_answer(choice.delta.content)
-        return choice.finish_reason
+
+def _take(chunk: Chunk, reply: PartialReply) -> str | None:
+    """Apply one chunk. Returns its finish reason, if any."""
+    if chunk.usage is not None:
+        chunk.usage.apply_to(reply)
+    if not chunk.choices:
+        return None
+    choice = chunk.choices[0]
+    if choice.delta.thinking:
+        reply.add_thinking(choice.delta.thinking)
+    if choice.delta.content:
+        reply.add_answer(choice.delta.content)
+    return choice.finish_reason
 
 
 def translations(

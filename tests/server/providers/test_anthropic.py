@@ -16,6 +16,7 @@ from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (
+    BrokenStream,
     ContextTooLong,
     EmptyAnswer,
     InvalidRequest,
@@ -204,6 +205,12 @@ async def test_an_answer_with_fewer_fields_than_the_vendors_is_taken_and_missing
     else:
         assert first.usage == expected
     assert bodies[1]["messages"][1]["content"] == [{"type": "text", "text": "x = 1"}]
+
+
+async def test_an_event_of_another_form_breaks_the_stream(make_request, observer):
+    async with answering([{"type": "content_block_delta", "index": 0, "delta": "x"}]) as (provider, _):
+        with pytest.raises(BrokenStream):
+            await provider.generate(make_request("claude-haiku-5-5"), observer)
 
 
 async def test_an_answer_cut_off_by_the_context_window_is_truncated(

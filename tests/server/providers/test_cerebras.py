@@ -1,6 +1,7 @@
 """Behaviour specific to Cerebras, tested with the real SDK against its strict peer."""
 
 import json
+from functools import partial
 
 import pytest
 from starlette.applications import Starlette
@@ -10,7 +11,16 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
-from chargehand.tools.provider import ContextTooLong, Overloaded, RateLimited, Refused, Thinking, Turn, UnknownModelId
+from chargehand.tools.provider import (
+    BrokenStream,
+    ContextTooLong,
+    Overloaded,
+    RateLimited,
+    Refused,
+    Thinking,
+    Turn,
+    UnknownModelId,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +45,7 @@ async def test_thinking_is_requested_in_the_form_that_each_model_accepts(
 
     body = peer.journal.exchanges[-1].body
     assert body.get("reasoning_effort") == effort
+    assert body["reasoning_format"] == "parsed"
     assert body["max_completion_tokens"] == 2_000
     assert "temperature" not in body
 
@@ -58,13 +69,23 @@ async def test_an_answer_schema_is_sent_as_strict(cerebras, make_request, observ
     assert sent["schema"]["required"] == ["verdict"]
 
 
-async def test_a_repair_omits_thinking_for_a_model_that_does_not_take_it_back(cerebras, make_request, observer, prompt):
+async def test_a_repair_sends_thinking_back_only_to_a_model_that_takes_it(cerebras, make_request, observer, prompt):
+    plain = make_request("qwen-3.8-27b").profile
+    assert plain.thinking is not None
+    taking = plain.model_copy(update={"thinking": plain.thinking.model_copy(update={"sent_back": True})})
+    answers: list[dict] = []
     async with cerebras(lambda _: REPLY) as (peer, provider):
-        first = await provider.generate(make_request("qwen-3.8-27b", thinking=Thinking(on=True)), observer)
-        turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        await provider.generate(make_request("qwen-3.8-27b", turns=turns), observer)
+        for profile in (plain, taking):
+            request = partial(make_request, profile.id, profile=profile)
+            first = await provider.generate(request(thinking=Thinking(on=True)), observer)
+            answer = Turn("assistant", first.text, first.vendor_state)
+            await provider.generate(request(turns=(Turn("user", prompt), answer, Turn("user", "It failed."))), observer)
+            answers.append(peer.journal.exchanges[-1].body["messages"][2])
 
-    assert peer.journal.exchanges[-1].body["messages"][2] == {"role": "assistant", "content": REPLY.text}
+    assert answers == [
+        {"role": "assistant", "content": REPLY.text},
+        {"role": "assistant", "content": REPLY.text, "reasoning": REPLY.thinking},
+    ]
 
 
 async def test_a_filtered_answer_is_refused(cerebras, make_request, observer):
@@ -168,6 +189,11 @@ async def test_thinking_under_the_name_that_gateways_give_it_is_thinking(make_re
 
     assert "thinking" in observer.phases
     assert 0 < generation.usage.thinking_tokens < generation.usage.output_tokens
+
+
+async def test_a_chunk_of_another_form_breaks_the_stream(make_request, observer):
+    with pytest.raises(BrokenStream):
+        await generate_from([{"id": "c", "choices": "none"}], make_request, observer)
 
 
 async def test_an_error_chunk_with_a_status_raises_the_error_of_that_status(make_request, observer):
