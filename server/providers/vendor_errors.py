@@ -145,8 +145,6 @@ def translating(translations: Mapping[type[Exception], Translation]) -> Generato
     """Re-raises foreign errors from the block as typed ones, chained; the nearest base class in the table decides."""
     try:
         yield
-    except ProviderError:
-        raise
     except tuple(translations) as error:
         if isinstance(error.__cause__, ProviderError):
             # Our own gate refused the request, and the SDK wrapped its error.

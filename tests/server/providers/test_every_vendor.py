@@ -546,6 +546,22 @@ async def test_a_busy_vendor_grants_access_and_a_silent_one_is_named_with_its_ad
     assert problem is None if expected is None else expected in problem
 
 
+@pytest.mark.parametrize("vendor", ["local", "compatible"])
+async def test_a_silent_server_of_ones_own_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch, make_request, address, vendor
+):
+    # Patched, because waiting for the real timeout takes seconds.
+    monkeypatch.setattr("chargehand.server.providers.deadline.LIST_TIMEOUT_S", 0.05)
+    async with serving(Starlette(routes=[Route("/{rest:path}", _silent)])) as address.url:
+        profile = make_request(PROFILES[vendor]).profile
+        provider = LOADERS[PROVIDERS[vendor]](VendorSettings(ollama_host=address.url))
+        known = (await provider.availability([profile]))[profile.id]
+        await provider.aclose()
+
+    assert not known.is_reachable
+    assert f"does not answer at {address.url}" in (known.why_not or "")
+
+
 @every_vendor
 async def test_a_redirect_is_not_followed(open_vendor, make_request, vendor, observer):
     journal = RequestJournal()

@@ -530,6 +530,19 @@ async def test_a_key_that_litellm_does_not_know_is_reported_as_such(make_profile
     assert "does not accept the key. Correct MY_KEY" in (problem or known.why_not or "")
 
 
+async def test_the_error_of_a_listing_does_not_repeat_the_key_that_the_server_quotes(make_profile, address):
+    async def fail(request: Request) -> Response:
+        return JSONResponse({"error": {"message": f"Nothing for {request.headers['authorization']}"}}, 500)
+
+    async with serving(Starlette(routes=[Route("/v1/models", fail)])) as address.url:
+        provider = LOADERS["openai_compatible"](VendorSettings(key_of=lambda _: "quoted-back"))
+        known = (await provider.availability([make_profile(api_key_env="MY_KEY")]))["own-qwen"]
+        await provider.aclose()
+
+    assert not known.is_reachable
+    assert "quoted-back" not in (known.why_not or "")
+
+
 async def test_a_remote_vendor_is_available_without_being_contacted(make_profile):
     provider = LOADERS["openai_compatible"](VendorSettings(key_of=lambda _: "sk-x"))
     profile = make_profile(base_url="https://router.example/api/v1", api_key_env="ROUTER_KEY")
