@@ -271,6 +271,9 @@ async def test_an_embedding_with_other_dimensions_than_its_embedders_is_refused(
         await import_file(ledger, file)
 
 
+PACKED = gzip.compress(b'{"format": "chargehand-memory", "version": 1, "tasks": 0}\n' * 9, mtime=0)
+
+
 @pytest.mark.parametrize(
     ("content", "expected_message"),
     [
@@ -281,10 +284,9 @@ async def test_an_embedding_with_other_dimensions_than_its_embedders_is_refused(
         (b'{"format": "chargehand-memory", "version": 2, "tasks": 0}\n', "version is 2, and this Chargehand reads 1"),
         (b'{"format": "chargehand-memory", "version": 1, "tasks": 3}\n', "promises 3 tasks and 0 follow"),
         (b"\xff\xfe{\n", "line 1"),
-        (
-            gzip.compress(b'{"format": "chargehand-memory", "version": 1, "tasks": 0}\n' * 9, mtime=0)[:-9],
-            "cut off or damaged",
-        ),
+        (PACKED[:-9], "cut off or damaged"),
+        (PACKED[:10] + b"\xff" * 20, "cut off or damaged"),
+        (PACKED[:-8] + b"\0" * 4 + PACKED[-4:], "cut off or damaged"),
     ],
 )
 async def test_a_file_in_an_unknown_or_damaged_format_is_refused_with_its_path_and_reason(

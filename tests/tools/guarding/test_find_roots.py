@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chargehand import tools
+from chargehand.tools.errors import FileRefused
 from chargehand.tools.guarding.roots import Roots, find_roots
 
 AsUnprivileged = Callable[[], AbstractContextManager[None]]
@@ -72,6 +73,20 @@ def test_a_home_folder_with_two_names_is_not_a_root_by_either(home: Path, tmp_pa
 
     assert _find(home, str(alias)).folders == ()
     assert _find(alias, str(home)).folders == ()
+
+
+def test_the_data_folder_stays_closed_although_a_root_contains_it(home: Path):
+    inside = home / "project" / "data" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "notes.txt").touch()
+
+    roots = find_roots(
+        [str(home / "project"), str(inside)], start=home, home=home, data_folder=home / "project" / "data"
+    )
+
+    assert roots.folders == (home / "project",)
+    with pytest.raises(FileRefused, match="own data folder"):
+        roots.read("data/inside/notes.txt", "files")
 
 
 @pytest.mark.parametrize("mark", [".git", "package.json", "go.mod"])
