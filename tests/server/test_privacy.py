@@ -219,11 +219,14 @@ async def test_a_private_key_in_clipped_check_output_is_not_sent(
 
 
 @pytest.mark.parametrize(
-    "check_arguments", [{"tests": "double(4)"}, {"checks": ["unit"]}], ids=["raised", "by a command"]
+    "check_arguments",
+    [{"tests": "double(4)"}, {"tests": "test_double.py"}, {"checks": ["unit"]}],
+    ids=["raised", "in a test file", "by a command"],
 )
 async def test_clipping_check_output_never_splits_a_secret_of_a_custom_kind(
-    open_server: OpenServer, configure, check_arguments: dict[str, object]
+    open_server: OpenServer, configure, project: Path, check_arguments: dict[str, object]
 ):
+    write_file(project, "test_double.py", "from solution import double\n\ndef test_it():\n    double(4)\n")
     command = 'command = ["python3", "-c", "import answer; answer.double(4)"]\nanswer_path = "answer.py"'
     configure(f'[privacy]\nsecrets = {{ badge = "ACME-[0-9]{{4}}-[a-z]{{4}}" }}\n[checks.unit]\n{command}')
     # The output repeats the secret, so any clipping falls on or next to one.
