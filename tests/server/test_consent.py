@@ -338,17 +338,45 @@ async def test_a_senior_model_within_ask_above_usd_is_used_without_a_question(
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"code": "def double(:\n", "language": "python"}, {"code": CODE, "depth": "static"}]
+    ("tool", "arguments"),
+    [
+        ("validate_code", {"code": "def double(:\n", "language": "python"}),
+        ("validate_code", {"code": CODE, "depth": "static"}),
+        ("validate_code", {"code": CODE, "local_only": True}),
+        ("strategic_review", {"goal": "Ship it", "progress": "Half", "local_only": True}),
+    ],
+    ids=["broken", "static", "validation here", "review here"],
 )
-async def test_a_validation_that_needs_no_senior_model_asks_no_question(
-    open_server: OpenServer, ask_above_almost_nothing: None, era: str, arguments: dict[str, Any]
+async def test_a_call_that_asks_no_vendors_model_asks_no_question(
+    open_server: OpenServer, ask_above_almost_nothing: None, tool: str, arguments: dict[str, Any]
 ):
     user = User(YES)
 
-    answer, models = await ask_a_senior(open_server, era, user, "validate_code", arguments)
+    _, models = await ask_a_senior(open_server, "auto", user, tool, arguments)
 
     assert (user.asked, models) == ([], [])
-    assert answer["verdict"] in ("pass", "fail")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "files"),
+    [
+        ("validate_code", {"files": ["short.py"]}, {"files": ["short.py", "long.py"]}),
+        ("strategic_review", {"goal": "Ship it", "progress": "Half"}, {"context_files": ["long.py"]}),
+    ],
+    ids=["validation", "strategic review"],
+)
+async def test_the_sum_in_the_question_covers_the_files_that_the_model_is_shown(
+    open_server: OpenServer, ask_above_almost_nothing: None, tmp_path: Path, tool: str, arguments, files
+):
+    user = User(ElicitResult(action="decline"))
+    async with open_server(Script(), installed=(), elicitation_callback=user) as server:
+        (tmp_path / "project" / "short.py").write_text(CODE)
+        (tmp_path / "project" / "long.py").write_text(CODE * 500)
+        await server.call(tool, **arguments)
+        await server.call(tool, **(arguments | files))
+
+    without, with_files = (float(re.findall(r"\$([\d.]+) on", question)[0]) for question in user.asked)
+    assert with_files > without
 
 
 async def test_routing_a_checkpoint_asks_no_question(open_server: OpenServer, ask_above_almost_nothing: None, era: str):
