@@ -43,7 +43,8 @@ async def run_in_project(
         beside = filter(None, (path_beside(relative, copy) for relative in written))
         changed = tuple(path.folders[0] for path in beside)
         paths = tuple(path.as_posix() for path in written)
-        in_place = InPlace(copy, imported, tuple(names), (*changed, *linked), tuple(texts), paths)
+        main_path = main[1].as_posix() if imported else None
+        in_place = InPlace(copy, imported, tuple(names), (*changed, *linked), tuple(texts), main_path, paths)
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(

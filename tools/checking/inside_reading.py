@@ -194,7 +194,11 @@ def is_of_the_answer(error: BaseException) -> bool:
 
 
 def watch_for_reads(paths: list[str]) -> Callable[[], bool]:
-    """Returns whether one of the files was opened since, as an import does, or may have been, unseen."""
+    """Returns whether one of the files was opened since, as an import does, or may have been, unseen.
+
+    Libraries in C read data unseen, other processes everything, and PyPy tells of nothing.
+    """
+    is_code = {os.path.splitext(path)[1] for path in paths} == {".py"}
     watched, realpath = {os.path.realpath(path) for path in paths}, os.path.realpath
     names = {os.path.basename(path) for path in watched}
     events: set[str] = set()
@@ -207,7 +211,7 @@ def watch_for_reads(paths: list[str]) -> Callable[[], bool]:
             events.add("read")
 
     sys.addaudithook(see)
-    return lambda: bool(events & {"read", *STARTS_A_PROCESS}) or "open" not in events  # PyPy has no such event
+    return lambda: not is_code or bool(events & {"read", *STARTS_A_PROCESS}) or "open" not in events
 
 
 STARTS_A_PROCESS = {

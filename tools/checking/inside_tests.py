@@ -1,10 +1,10 @@
 """Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 
-Started as a file: `tests.py < JOB`, with `background.py`, `reading.py` and `vacuous_asserts.py` beside it. The job is
-JSON with `nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty),
-`paths` and `options` (project: the arguments for pytest); for an answer that is part of a project in the working
-folder, `module` (its import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
-descriptor 3: the nonce, then JSON with `status`:
+Started as a file: `tests.py < JOB`, with `background.py`, `reading.py`, `spoiling.py` and `vacuous_asserts.py` beside
+it. The job is JSON with `nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module,
+or empty), `paths` and `options` (project: the arguments for pytest), `spoiled` (see `spoiling.py`); for an answer that
+is part of a project in the working folder, `module` and `file` (its import name and path), `folders` (for sys.path),
+`answers` and `written` (all modules and files it wrote). Descriptor 3 gets the nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
     broken_tests        the tests do not compile or need an unknown fixture, or pytest did not start
@@ -52,6 +52,8 @@ background, reading, vacuous_asserts = map(load_sibling, ("background", "reading
 def main() -> NoReturn:
     job = json.load(sys.stdin)
     report = reporter(job.pop("nonce"))
+    if job.get("spoiled"):
+        load_sibling("spoiling").spoil(job)
     quiet = os.open(os.devnull, os.O_RDONLY)
     os.dup2(quiet, 0)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
@@ -195,12 +197,9 @@ def run_project(job: dict[str, Any]) -> dict[str, object]:
     answers = job.get("written", [os.path.join(SOLUTION, "solution.py")])
     was_read = reading.watch_for_reads(answers)
     verdict = run_pytest([*job["options"], *job["paths"]])
-    is_code = {os.path.splitext(path)[1] for path in answers} == {".py"}  # libraries in C read data unseen
-    if verdict["status"] == "passed" and is_code and not was_read():
-        return {
-            "status": "no_tests",
-            "failure": f"no test imports or reads {', '.join(map(os.path.basename, answers))}",
-        }
+    if verdict["status"] == "passed" and not was_read():
+        names = ", ".join(map(os.path.basename, answers))
+        return {"status": "no_tests", "failure": f"no test imports or reads {names}"}
     return verdict
 
 

@@ -26,6 +26,7 @@ from .import_path import ImportPath
 from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
+from .unnoticed import may_notice_nothing, only_tells
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"
@@ -33,6 +34,7 @@ _CHECKER = {
     _RUNNER: "inside_tests.py",
     "/checker/reading.py": "inside_reading.py",
     "/checker/background.py": "inside_background.py",
+    "/checker/spoiling.py": "inside_spoiling.py",
     "/checker/vacuous_asserts.py": "inside_vacuous_asserts.py",
 }
 _SITE = "/checker/site"
@@ -45,6 +47,13 @@ _CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
 _FOREIGN_OPTIONS = re.compile(r"unrecognized arguments|Unknown config option")
 _BARE = "the sandbox has Python's standard library and pytest only"
 _REMEDY = "`[sandbox] python` in config.toml can name a Python whose packages it should have"
+
+
+_TOLD = "the tests only print or compare what the answer gives, and no value ends them; write `assert`"
+_UNNOTICED = (
+    "the tests pass whatever the answer does, as no failure ends them; let one raise, or `sys.exit(1)`. Asserts in a"
+    " thread, a subprocess or a function nobody calls, or behind `except`, do not"
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,8 @@ class InPlace:
     texts: tuple[tuple[str, str], ...] = ()
     """Each file of the answer, before and after the change."""
 
+    main: str | None = None
+    """The path of the main file, relative to the copy. None: it cannot be imported."""
     written: tuple[str, ...] = ()
     """The paths of these files, relative to the copy."""
 
@@ -106,9 +117,19 @@ async def run_tests(
     """
     kind = "module" if _is_for_pytest(tests) else "script"
     job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
-    if in_place is None:
-        return await _run(job, None, sandbox, limits or Limits(), search, in_place)
-    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits(), search, in_place)
+    folder, limits = None, limits or Limits()
+    if in_place is not None:
+        job, folder = {**job, **in_place.job}, in_place.copy
+    result = await _run(job, folder, sandbox, limits, search, in_place)
+    if result.outcome == "passed" and only_tells(tests):
+        return not_run(f"nothing was tested: {_TOLD}")
+    if result.outcome == "passed" and (in_place is None or in_place.main) and may_notice_nothing(tests):
+        for spoiled in ("refusing", "inert"):
+            again = {**job, "spoiled": spoiled, "file": in_place.main if in_place is not None else None}
+            if (await _run(again, folder, sandbox, limits, search, in_place)).outcome != "passed":
+                return result
+        return not_run(f"nothing was tested: {_UNNOTICED}")
+    return result
 
 
 async def run_project_tests(

@@ -166,6 +166,56 @@ async def test_an_ineffective_assertion_is_reported_and_the_tests_count_as_not_r
 @pytest.mark.parametrize(
     "tests",
     [
+        "bad = 0\nfor total in [3]:\n    try:\n        assert add(1, 2) == total\n    except AssertionError:\n"
+        "        bad += 1\nprint(bad, 'failed')",
+        "from concurrent.futures import ThreadPoolExecutor\ndef work():\n    assert add(1, 2) == 3\n"
+        "with ThreadPoolExecutor() as pool:\n    pool.submit(work)",
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'from solution import add; assert add(1, 2) == 3'])",
+        "from contextlib import suppress\ndef test_a():\n"
+        "    with suppress(AssertionError):\n        assert add(1, 2) == 3",
+        "def test_a():\n    def work():\n        assert add(1, 2) == 3",
+        "def test_a():\n    pass",
+    ],
+    ids=["counted", "in a pool", "in a process", "suppressed", "not called", "empty"],
+)
+async def test_tests_whose_failures_end_nothing_count_as_not_run(sandbox: Sandbox, tests: str):
+    result = await run_tests(WRONG, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert (result.note or "").startswith("nothing was tested: the tests pass whatever the answer does")
+
+
+async def test_tests_in_a_project_whose_failures_end_nothing_count_as_not_run(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "sums.py").write_text(WRONG)
+    in_place = InPlace(tmp_path, ImportPath("sums", (".",)), main="sums.py")
+    uncalled = "import sums\ndef check():\n    assert sums.add(1, 2) == 3\nprint('done')"
+    called = "import sums\ndef check():\n    assert sums.add(5, 3) == 2\ncheck()"
+
+    vacuous, effective = [await run_tests(WRONG, tests, sandbox, in_place=in_place) for tests in (uncalled, called)]
+
+    assert (vacuous.outcome, effective.outcome) == ("not_run", "passed")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "print('ok' if add(1, 2) == 3 else 'WRONG')",
+        "def show(ok):\n    print('ok' if ok else 'WRONG')\nshow(add(1, 2) == 3)",
+        "def test_a():\n    add(1, 2) == 3 and add(0, 0) == 0",
+        "import math\nmath.isclose(add(1, 2), 3)",
+    ],
+)
+async def test_tests_that_only_tell_a_reader_count_as_not_run(sandbox: Sandbox, tests: str):
+    result = await run_tests(WRONG, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert "only print or compare what the answer gives" in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
         "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1) == 3\nassert add(1, 2) == 3",
         "try:\n    add('a', 1)\n    raise AssertionError\nexcept TypeError:\n    pass\nassert add(1, 2) == 3",
         "ok = False\ntry:\n    assert add(1, 2) == 3\n    ok = True\nexcept AssertionError:\n    pass\nassert ok",
@@ -184,6 +234,9 @@ async def test_an_ineffective_assertion_is_reported_and_the_tests_count_as_not_r
         "total = add(1, 2)\nassert [*(total,)] == [3]\nassert True",
         "def test_a():\n    assert True\n\ndef test_b():\n    assert add(1, 2) == 3",
         "try:\n    [1, 2][add(1, 2) - 2]\nexcept IndexError:\n    assert False\nassert True",
+        "for total in [3]:\n    assert add(1, 2) == total\n    print('ok')",
+        "def main():\n    assert add(1, 2) == 3\n    print('ok')\nmain()",
+        "def test_a():\n    match add(1, 2):\n        case 3: print('ok')\n        case _: raise ValueError",
     ],
 )
 async def test_tests_that_only_look_ineffective_are_run(sandbox: Sandbox, tests: str):
