@@ -10,8 +10,8 @@ import anyio.to_thread
 
 from ..profiles.model import ModelProfile
 from ..tools.cascade.attempt import wanted_tokens
-from ..tools.checking.answer_checks import TestsGiven, tests_given
 from ..tools.checking.scratch import scratch_folder
+from ..tools.checking.tests_given import TestsGiven, tests_given
 from ..tools.editing.change import PlannedChanges
 from ..tools.editing.context import ContextFile, read_context
 from ..tools.editing.prompt import Changing, Prompt, draft_prompt

@@ -14,7 +14,7 @@ from .cascade.delegations import Delegation, Delegations
 from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
-from .checking.answer_checks import TestsGiven, tests_given
+from .checking.tests_given import TestsGiven, tests_given
 from .editing.change import PlannedChanges
 from .editing.context import ContextFile, read_context
 from .editing.later_edits import note_later_edits

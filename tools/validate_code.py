@@ -13,11 +13,12 @@ from .answers import FindingAnswer, ValidationAnswer
 from .asking.consulting import price_needing_consent, within_daily_budget
 from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
-from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
+from .checking.answer_checks import AnswerChecks, FileGiven
 from .checking.languages import language_to_check
 from .checking.parse import UNKNOWN
 from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, Texts, as_one, review_code, review_request
+from .checking.tests_given import TestsGiven, tests_given
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text

@@ -17,11 +17,12 @@ import anyio.to_thread
 from rich.progress import Progress
 from rich.table import Table
 
-from ...tools.checking.answer_checks import AnswerChecks, TestsGiven
+from ...tools.checking.answer_checks import AnswerChecks
 from ...tools.checking.executor import Executor
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox import Command, Sandbox
 from ...tools.checking.sandbox_search import SandboxConfig, SandboxSearch, find_sandbox
+from ...tools.checking.tests_given import TestsGiven
 from ...tools.editing.answer import Answer
 from ..unusable import in_words
 from .output import output, progress_output, refuse

@@ -13,12 +13,13 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
-from ...tools.checking.answer_checks import AnswerChecks, tests_given
+from ...tools.checking.answer_checks import AnswerChecks
 from ...tools.checking.change_checks import ChangeChecks
 from ...tools.checking.executor import Executor
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox_search import SandboxSearch, find_sandbox
 from ...tools.checking.scratch import scratch_folder
+from ...tools.checking.tests_given import tests_given
 from ...tools.editing.answer import read_answer
 from ...tools.editing.change import PlannedChanges
 from ...tools.editing.context import ContextFile

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...memory_store.records import Origin
-from ..checking.answer_checks import TestsGiven
+from ..checking.tests_given import TestsGiven
 from ..editing.change import PlannedChanges
 from ..editing.prompt import Changing
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS

@@ -13,10 +13,11 @@ from ..editing.answer import Answer
 from ..editing.change import Change, FileWrite, PlannedChanges
 from ..editing.workspace import Place
 from ..errors import FileRefused
-from .answer_checks import TestsGiven, why_unseen
 from .executor import Executor
+from .in_project import run_in_project, why_unseen
 from .languages import guess_language, language_of_file, language_to_check
 from .result import CheckResult
+from .tests_given import TestsGiven
 
 if TYPE_CHECKING:
     from .command_check import CommandCheck
@@ -52,7 +53,6 @@ class ChangeChecks:
         return tuple(checks)
 
     async def _tested(self, change: Change, tests: TestsGiven) -> CheckResult:
-        from .in_project import run_in_project
         from .verdict import not_run
 
         sandbox = await self.executor.sandbox()

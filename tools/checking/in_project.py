@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .answer_checks import TestsGiven, runtime_of
 from .executor import Executor
 from .import_path import import_path, path_beside
+from .languages import runtime_of
 from .result import CheckResult
+from .tests_given import TestsGiven
 
 if TYPE_CHECKING:
     from .sandbox import Sandbox
@@ -55,3 +56,11 @@ async def run_in_project(
         if runtime_of(language) == "javascript":
             return await executor.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
         return await run_tests(text, tests.code, sandbox, executor.limits, in_place, executor.search)
+
+
+def why_unseen(file: Path, root: Path) -> str:
+    """Why what runs in a copy of a root says nothing of a file outside it, with the remedy."""
+    return (
+        f"{file} is not below {root}, a copy of which they would run in. Let one of CHARGEHAND_ROOTS hold both, and"
+        " name paths from it"
+    )

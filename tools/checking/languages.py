@@ -111,6 +111,11 @@ def language_to_check(path: str, text: str) -> str | None:
     return language_of_file(path) or (_LANGUAGES[shebang[1]] if shebang else suffix or None)
 
 
+def runtime_of(language: str | None) -> str | None:
+    """The runtime of a language: TypeScript runs on Node.js too."""
+    return "javascript" if language == "typescript" else language
+
+
 def can_be(language: str | None, wanted: str | None) -> bool:
     """Whether code tagged as one language can be a file of another; an unknown tag can be any language."""
     if language is None or language == wanted or language not in _TAGS:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from ..checking.answer_checks import TestsGiven
+from ..checking.tests_given import TestsGiven
 from ..editing.context import ContextFile
 from ..services import Services
 from .privacy import Examination, Passage, examine
