@@ -1,7 +1,6 @@
 """`chargehand evaluate …` on the command line. Its modules are imported when it runs."""
 
 import argparse
-import datetime as dt
 import os
 from functools import partial
 from pathlib import Path
@@ -15,14 +14,11 @@ from .user_errors import WrongOptions
 
 if TYPE_CHECKING:
     from ..surface.server_state import OpenServices
-    from .evaluating import EvaluateArguments, MinedRepository
 
 _EPILOG = (
     "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
-    " budget"
-    " is used up, a task is broken, or it was interrupted); run the same command to continue, in a later week with"
-    " --resume. 1: nothing was measured;"
-    " the report, or standard error, says why. 2: the command is mistyped."
+    " budget is used up, a task is broken, or it was interrupted); run the same command to continue, in a later week"
+    " with --resume. 1: nothing was measured; the report, or standard error, says why. 2: the command is mistyped."
 )
 
 
@@ -69,7 +65,7 @@ def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
 
 
 def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
-    from .evaluating import evaluate_from_shell, report_from_shell
+    from .evaluating import EvaluateArguments, evaluate_from_shell, report_from_shell
 
     refuse_conflicts(chosen)
     schedule = schedule_of(chosen)
@@ -96,40 +92,11 @@ def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     try:
         return anyio.run(
             partial(
-                evaluate_from_shell, open_services, evaluate_arguments_of(chosen), as_json=chosen.json, page=chosen.html
+                evaluate_from_shell, open_services, EvaluateArguments.of(chosen), as_json=chosen.json, page=chosen.html
             )
         )
     except KeyboardInterrupt:  # on Windows, where signals are not handled; costs are settled by now
         return 3
-
-
-def evaluate_arguments_of(chosen: argparse.Namespace) -> "EvaluateArguments":
-    """The evaluation's arguments."""
-    from .evaluating import EvaluateArguments
-
-    return EvaluateArguments(
-        models=tuple(chosen.models or ()),
-        kinds=tuple(chosen.kinds or ()),
-        budget_usd=chosen.budget_usd,
-        repeat=chosen.repeat or 1,
-        seed=chosen.seed,
-        resume=chosen.resume,
-        in_batches=chosen.batch,
-        repository=_repository(chosen),
-    )
-
-
-def _repository(chosen: argparse.Namespace) -> "MinedRepository | None":
-    """The repository from --from-repo and its related options. None: not given."""
-    from ...evaluation.mining.mining import Extent
-    from .evaluating import MinedRepository
-
-    if chosen.from_repo is None:
-        return None
-    usual = Extent()
-    since = None if chosen.since is None else dt.datetime.combine(chosen.since, dt.time(), dt.UTC).timestamp()
-    extent = Extent(chosen.commits or usual.commits, since, chosen.tasks or usual.tasks)
-    return MinedRepository(chosen.from_repo, extent, chosen.python)
 
 
 def _python(text: str) -> Path:

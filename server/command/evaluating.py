@@ -1,6 +1,8 @@
 """`chargehand evaluate`: measures models from the shell; figures on standard output, progress on standard error."""
 
+import argparse
 import contextlib
+import datetime as dt
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +49,13 @@ class MinedRepository:
     python: Path | None = None
     """The Python whose packages its tests may import. None: `[sandbox] python`, or no packages."""
 
+    @classmethod
+    def of(cls, chosen: argparse.Namespace) -> "MinedRepository":
+        usual = Extent()
+        since = None if chosen.since is None else dt.datetime.combine(chosen.since, dt.time(), dt.UTC).timestamp()
+        extent = Extent(chosen.commits or usual.commits, since, chosen.tasks or usual.tasks)
+        return cls(chosen.from_repo, extent, chosen.python)
+
 
 @dataclass(frozen=True)
 class EvaluateArguments:
@@ -68,6 +77,19 @@ class EvaluateArguments:
     """The repository to take the tasks from. None: the tasks that ship with Chargehand."""
     continued: EvaluationTerms | None = None
     """The terms of an unfinished evaluation to continue, some of whose models may be away. None: as the fields say."""
+
+    @classmethod
+    def of(cls, chosen: argparse.Namespace) -> "EvaluateArguments":
+        return cls(
+            models=tuple(chosen.models or ()),
+            kinds=tuple(chosen.kinds or ()),
+            budget_usd=chosen.budget_usd,
+            repeat=chosen.repeat or 1,
+            seed=chosen.seed,
+            resume=chosen.resume,
+            in_batches=chosen.batch,
+            repository=None if chosen.from_repo is None else MinedRepository.of(chosen),
+        )
 
 
 async def evaluate_from_shell(

@@ -192,7 +192,7 @@ def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platf
 
 def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int:
     from ...tools.errors import BadArgument, CallerError
-    from ..command.evaluate_arguments import evaluate_arguments_of
+    from ..command.evaluating import EvaluateArguments
     from ..settings import load_settings
     from .environment import read_variables
     from .scheduled import log_failure, run_scheduled
@@ -213,7 +213,7 @@ def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int
     except CallerError as error:
         log_failure(home, error)
         raise
-    return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), home, page=chosen.html))
+    return anyio.run(partial(run_scheduled, open_services, EvaluateArguments.of(chosen), home, page=chosen.html))
 
 
 def run_command(command: Sequence[str]) -> str | None:
