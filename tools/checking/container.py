@@ -1,4 +1,4 @@
-"""The sandbox for a container engine: docker or podman around a scratch copy. Not yet tested with a real one.
+"""The sandbox for a container engine: docker or podman around a scratch copy. Tried with podman 4.3 and docker 20.10.
 
 Available inside: an image that is already on this machine (nothing is ever pulled), read-only; copies of the code and
 of the checker; a working folder and `/tmp` in memory. There is no network, no capability, and no folder of this
@@ -26,12 +26,19 @@ IMAGE = "python:3.13-slim"
 _INPUT = "/input"
 _TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container
 _TIMEOUT_S = 10.0
-_CONNECT = "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
-"""Redirects the engine's standard output to the report, and its standard error to the printed output."""
+_SPARE_S = 5
+"""How much longer than its code a container may live that nobody removes."""
+_CONNECT = (
+    "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.closerange(3, 1 + max(map(int, sys.argv[1:3])));"
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
+"""Redirects the engine's standard output to the report, and its standard error to the printed output. podman's
+monitor, which outlives its command, would hold the pipes that are not closed."""
 _KEPT = ("PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS")
 _KEPT_PREFIXES = ("XDG_", "DOCKER_", "CONTAINER", "PODMAN_")
 """podman(1) and docker's CLI reference, seen 2026-11-30: podman keeps its images below XDG_DATA_HOME, for example."""
-_ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+_ENVIRONMENT = {name: value for name, value in ENVIRONMENT.items() if name != "PATH"}
+"""PATH is the image's, whose Python may be that of an environment."""
 
 
 class Container:
@@ -73,11 +80,14 @@ class Container:
                     )
                 await anyio.to_thread.run_sync(_open_to_all, stage)
 
-                def build(report_fd: int, _: int) -> Sequence[str]:
+                def build(report_fd: int, setup_fd: int) -> Sequence[str]:
                     engine = self._arguments(name, stage, command.limits)
-                    options = {**launch_options(command.limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
+                    options = launch_options(command.limits, 1, 1, _ENVIRONMENT, processes_already=1)
+                    ends_after_s = command.limits.wall_s + _SPARE_S
+                    options |= {"folder": WORK_FOLDER, "copy_from": _INPUT, "ends_after_s": ends_after_s}
                     launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *command.words]
-                    return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
+                    connect = [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), str(setup_fd)]
+                    return [*connect, *engine, *launch]
 
                 try:
                     return await supervise(
@@ -95,9 +105,10 @@ class Container:
         return [
             str(self._engine), "run", "--rm", "--interactive", "--name", name, "--pull", "never",
             "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-            "--user", f"{user}:{user}", "--hostname", "sandbox", "--workdir", WORK_FOLDER,
+            "--user", f"{user}:{user}", "--hostname", "sandbox",
+            "--workdir", "/",  # docker would make the working folder in the image, closed, and mount it so (runc 1.1)
             "--memory", f"{limits.memory_mb}m", "--memory-swap", f"{limits.memory_mb}m",
-            "--pids-limit", str(limits.processes),
+            "--pids-limit", str(limits.processes + 1), "--stop-timeout", "0",
             "--tmpfs", f"{WORK_FOLDER}:{scratch}", "--tmpfs", f"{_TEMPORARY}:{scratch}",
             "--mount", f"type=bind,source={stage.work},target={_INPUT},readonly",
             "--mount", f"type=bind,source={stage.checker},target={CHECKER},readonly",

@@ -18,13 +18,19 @@ def main() -> None:
     options = eval(sys.argv[1], {})  # noqa: S307  # written by us, see above
     setup_fd = options["setup_fd"]
     try:
+        if options.get("ends_after_s") is not None:
+            forget_environment()
+        os.chdir(options.get("folder", "."))
         if options["copy_from"] is not None:
             copy(options["copy_from"], options["uid"])
         raise_oom_score()
+        if options.get("ends_after_s") is not None:
+            remain_first_process(options["ends_after_s"])
         if options["uid"] is not None:
             drop_root(options["uid"])
         limit(options)
         environment = options.get("environment") or dict(os.environ)
+        environment.setdefault("PATH", os.environ.get("PATH", os.defpath))
         if setup_fd == options["report_fd"]:
             require_program(sys.argv[2], environment)
         setup_fd = close_other_descriptors(options["report_fd"], setup_fd)
@@ -40,14 +46,20 @@ def copy(source: str, owner: int | None) -> None:
     import shutil  # imported only if there is something to copy: a quarter of the startup time
     from pathlib import Path
 
-    shutil.copytree(source, ".", symlinks=True, dirs_exist_ok=True)
-    for original in (Path(source), *Path(source).rglob("*")):
+    for original in Path(source).iterdir():
+        if original.is_dir() and not original.is_symlink():
+            shutil.copytree(original, original.name, symlinks=True)
+        else:
+            shutil.copy2(original, original.name, follow_symlinks=False)
+    for original in Path(source).rglob("*"):
         path = original.relative_to(source)
         if path.is_symlink():
             continue
         if owner is not None:
             os.chown(path, owner, owner)
         path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))
+    if owner is not None:
+        os.chown(".", owner, owner)
 
 
 def raise_oom_score() -> None:
@@ -55,6 +67,35 @@ def raise_oom_score() -> None:
     if sys.platform == "linux":
         with open("/proc/self/oom_score_adj", "w") as score:  # see `copy`
             score.write("1000")
+
+
+def forget_environment() -> None:
+    """Start again without the variables of the image and its engine: the command can read those of this process."""
+    if not {"PATH", "LC_CTYPE"}.issuperset(os.environ):
+        os.execve(sys.executable, sys.orig_argv, {"PATH": os.environ.get("PATH", os.defpath)})  # noqa: S606  # itself
+
+
+def remain_first_process(seconds: float) -> None:
+    """Continue in a child; this process ends with it or after `seconds`, and all others of the container with this one.
+
+    Nobody else ends a container whose server was killed. And the kernel spares a first process its own signals.
+    """
+    import signal  # as in `copy`
+
+    child = os.fork()
+    if child == 0:
+        return
+
+    def end(*_: object) -> None:
+        os._exit(128 + signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
 
 
 def drop_root(uid: int) -> None:

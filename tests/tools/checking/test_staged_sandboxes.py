@@ -1,8 +1,14 @@
-"""Backends that prepare a folder for each run: sandbox-exec and containers (stand-ins here), and unsafe-local."""
+"""Backends that prepare a folder for each run: sandbox-exec and containers (stand-ins here), and unsafe-local.
 
+The stand-in for an engine does what podman 4.3 and docker 20.10 were seen to do.
+"""
+
+import ast
 import itertools
 import json
+import signal
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +16,7 @@ import anyio
 import pytest
 
 from chargehand.evaluation.bench.orphans import adopting
-from chargehand.tools.checking import inside_escape
+from chargehand.tools.checking import inside_escape, inside_launcher
 from chargehand.tools.checking.container import Container
 from chargehand.tools.checking.interpreter import Interpreter
 from chargehand.tools.checking.node import find_node
@@ -19,7 +25,7 @@ from chargehand.tools.checking.running_node import run_node_tests
 from chargehand.tools.checking.sandbox import ENVIRONMENT, Command, Limits, Sandbox, SandboxFailed
 from chargehand.tools.checking.sandbox_exec import SandboxExec, profile
 from chargehand.tools.checking.sandbox_search import Backends, SandboxConfig, find_sandbox, search_sandbox
-from chargehand.tools.checking.staging import Stage
+from chargehand.tools.checking.staging import Stage, launch_options
 from chargehand.tools.checking.unsafe_local import UnsafeLocal
 
 pytestmark = pytest.mark.anyio
@@ -35,15 +41,18 @@ shift 2
 exec "$@"
 """
 
-# An engine that records its arguments and runs the command on this machine, with the sources of the mounts.
+# An engine that records its arguments and runs the command on this machine, with the sources of the mounts, below the
+# variables of an image, and with a monitor that inherits all but the standard streams and ends with the container.
 FAKE_ENGINE = """#!{python}
-import json, os, sys
+import json, os, signal, subprocess, sys
 with open({record!r}, "a") as record:
     record.write(json.dumps(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "image":
     sys.stderr.write("" if {image_status} == 0 else "Cannot connect to Podman\\n")
     sys.exit({image_status})
+monitor_file = os.path.join({scratch!r}, "monitor")
 if sys.argv[1] == "rm":
+    os.kill(int(open(monitor_file).read()), signal.SIGKILL)
     sys.exit(0)
 words = sys.argv[sys.argv.index("--entrypoint") + 1 :]
 mounts = [word for word in sys.argv if word.startswith("type=bind")]
@@ -51,12 +60,21 @@ paths = [dict(part.split("=") for part in mount.split(",") if "=" in part) for m
 scratch = {scratch!r}
 for name in ("work", "tmp"):
     os.makedirs(os.path.join(scratch, name), exist_ok=True)
-os.chdir(os.path.join(scratch, "work"))
+    os.chmod(os.path.join(scratch, name), 0o1777)
+none = subprocess.DEVNULL
+monitor = subprocess.Popen(
+    ["sleep", "60"], stdin=none, stdout=none, stderr=none, close_fds=False, start_new_session=True
+)
+with open(monitor_file, "w") as file:
+    file.write(str(monitor.pid))
 def here(word):
     for path in paths:
         word = word.replace(path["target"] + "/", path["source"] + "/")
         word = word.replace(repr(path["target"]), repr(path["source"]))
-    return word.replace(repr("/tmp"), repr(os.path.join(scratch, "tmp")))
+    for name in ("work", "tmp"):
+        word = word.replace(repr("/" + name), repr(os.path.join(scratch, name)))
+    return word
+os.environ["KEY_OF_THE_IMAGE"] = "1"
 os.execv({python!r}, [{python!r}, *map(here, words[2:])])
 """
 
@@ -200,7 +218,8 @@ async def test_a_container_gets_no_network_no_privileges_and_only_the_copies_as_
     pairs = dict(itertools.pairwise(run))
     assert run[0] == "run"
     assert (pairs["--network"], pairs["--cap-drop"], pairs["--security-opt"]) == ("none", "ALL", "no-new-privileges")
-    assert (pairs["--pull"], pairs["--memory"], pairs["--pids-limit"]) == ("never", "256m", "32")
+    assert (pairs["--pull"], pairs["--memory"], pairs["--pids-limit"]) == ("never", "256m", "33")
+    assert (pairs["--stop-timeout"], pairs["--workdir"]) == ("0", "/")
     assert {"--rm", "--read-only", "--interactive"} <= set(run)
     assert int(pairs["--user"].split(":")[0]) >= 30_000
     mounts = [word for word in run if word.startswith("type=")]
@@ -208,6 +227,37 @@ async def test_a_container_gets_no_network_no_privileges_and_only_the_copies_as_
     assert all("chargehand-run-" in mount for mount in mounts)
     assert not {"-v", "--volume", "--privileged", "-e", "--env"} & set(run)
     assert remove == ["rm", "--force", pairs["--name"]]
+
+
+async def test_the_working_folder_of_a_container_which_is_not_the_users_keeps_its_mode(
+    container: Container, tmp_path: Path
+):
+    project = tmp_path / "project"
+    project.mkdir(0o700)
+    (project / "code.py").write_text("")
+    show = "import os; print(oct(os.stat('.').st_mode))"
+
+    run = await container.run(Command(["python3", "-c", show], project, SMALL))
+
+    assert run.output == "0o41777\n"
+
+
+async def test_code_sees_no_variable_of_the_image_in_the_first_process_of_a_container(container: Container):
+    look = (
+        "import os; print(sorted(x.split('=')[0] for x in open(f'/proc/{os.getppid()}/environ').read().split('\\0')))"
+    )
+
+    run = await container.run(Command(["python3", "-c", look], limits=SMALL))
+
+    assert set(ast.literal_eval(run.output)) <= {"", "PATH", "LC_CTYPE"}
+
+
+def test_a_container_whose_server_was_killed_ends_by_itself():
+    limits = launch_options(SMALL, 1, 1, {})
+    launch = [sys.executable, "-I", "-S", inside_launcher.__file__, repr({**limits, "ends_after_s": 0.3}), "cat"]
+
+    with subprocess.Popen(launch, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.wait(60) == 128 + signal.SIGKILL
 
 
 async def test_a_command_missing_in_the_image_is_a_sandbox_failure(container: Container):
