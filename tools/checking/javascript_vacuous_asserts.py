@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ast_grep_py import SgNode
 
 _ASSERT = re.compile(r"(?:console\.)?assert|assert(?:\.\w+)+")
+_ASSERT_TRUE = re.compile(r"(?:console\.)?assert|assert\.ok")
+_TRUE = {"arrow_function": "a function", "function_expression": "a function", "array": "an array"}
 _PRINT = re.compile(r"console\.(?:log|error|warn|info|debug|trace)")
 _TEST = re.compile(r"(?:\w+\.)?(?:test|it|describe|suite)(?:\.\w+)*")
 _OWN_ASSERT = re.compile(r"\bfunction\s+assert\b|\bassert\s*=(?!=)(?!\s*(?:require|await)\b)")
@@ -25,7 +27,7 @@ def first_vacuous_assert(tests: str, language: str, own: frozenset[str]) -> str 
     """
     root = syntax_tree(tests, language)
     nodes = list(all_nodes(root))
-    found = [*_unwatched_comparisons(nodes, own), *_uncalled(nodes)]
+    found = [*_unwatched_comparisons(nodes, own), *_uncalled(nodes), *_always_true(nodes)]
     if not _OWN_ASSERT.search(tests):
         found += [*_taken_by_catch(nodes), *_rejections_printed(root, nodes)]
     return "line {} {}".format(*min(found)) if found else None
@@ -50,6 +52,14 @@ def _uncalled(nodes: Sequence["SgNode"]) -> Iterator[tuple[int, str]]:
         named = _only_child(node) if node.kind() == "expression_statement" else None
         if named is not None and named.kind() == "member_expression" and re.fullmatch(r"assert\.\w+", named.text()):
             yield _line(node), f"names `{named.text()}` and does not call it; write `{named.text()}(...)`"
+
+
+def _always_true(nodes: Sequence["SgNode"]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
+        arguments = node.field("arguments") if _is_call(node, _ASSERT_TRUE) else None
+        given = [] if arguments is None else _statements(arguments)
+        if given and given[0].kind() in _TRUE:
+            yield _line(node), f"asserts {_TRUE[given[0].kind()]}, which is always true; assert a condition"
 
 
 def _taken_by_catch(nodes: Sequence["SgNode"]) -> Iterator[tuple[int, str]]:

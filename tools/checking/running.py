@@ -26,7 +26,7 @@ from .import_path import ImportPath
 from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
-from .unnoticed import may_notice_nothing, only_tells
+from .unnoticed import TOLD, UNNOTICED, may_notice_nothing, only_tells
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"
@@ -47,13 +47,6 @@ _CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
 _FOREIGN_OPTIONS = re.compile(r"unrecognized arguments|Unknown config option")
 _BARE = "the sandbox has Python's standard library and pytest only"
 _REMEDY = "`[sandbox] python` in config.toml can name a Python whose packages it should have"
-
-
-_TOLD = "the tests only print or compare what the answer gives, and no value ends them; write `assert`"
-_UNNOTICED = (
-    "the tests pass whatever the answer does, as no failure ends them; let one raise, or `sys.exit(1)`. Asserts in a"
-    " thread, a subprocess or a function nobody calls, or behind `except`, do not"
-)
 
 
 @dataclass(frozen=True)
@@ -122,13 +115,13 @@ async def run_tests(
         job, folder = {**job, **in_place.job}, in_place.copy
     result = await _run(job, folder, sandbox, limits, search, in_place)
     if result.outcome == "passed" and only_tells(tests):
-        return not_run(f"nothing was tested: {_TOLD}")
+        return not_run(f"nothing was tested: {TOLD}")
     if result.outcome == "passed" and (in_place is None or in_place.main) and may_notice_nothing(tests):
         for spoiled in ("refusing", "inert"):
             again = {**job, "spoiled": spoiled, "file": in_place.main if in_place is not None else None}
             if (await _run(again, folder, sandbox, limits, search, in_place)).outcome != "passed":
                 return result
-        return not_run(f"nothing was tested: {_UNNOTICED}")
+        return not_run(f"nothing was tested: {UNNOTICED}")
     return result
 
 

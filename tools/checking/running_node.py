@@ -25,10 +25,12 @@ from .javascript import (
     with_one_solution,
     with_tracked_exits,
 )
+from .javascript_unnoticed import may_notice_nothing, only_tells, spoiled
 from .javascript_vacuous_asserts import first_vacuous_assert
 from .node import FITS_WASM, INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
+from .unnoticed import TOLD, UNNOTICED
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/node.mjs"
@@ -110,7 +112,19 @@ async def run_node_tests(
         "folder": folder,
     }
     runner = Runner(_HAS, lambda module, _: _imports(tests, module), lacks=_REMEDY, search=search)
-    return await _run(job, nonce, runner, sandbox, node, limits or Limits(), in_project and in_project.copy)
+    copy, limits = in_project and in_project.copy, limits or Limits()
+    result = await _run(job, nonce, runner, sandbox, node, limits, copy)
+    if result.outcome != "passed" or (in_project is not None and in_project.file is None):
+        return result
+    if only_tells(tests, language, theirs.values):
+        return not_run(f"nothing was tested: {TOLD}")
+    if may_notice_nothing(tests, language, theirs.values):
+        for kind in ("refusing", "inert"):
+            again = {**job, "answer": spoiled(answers, kind)}
+            if (await _run(again, nonce, runner, sandbox, node, limits, copy)).outcome != "passed":
+                return result
+        return not_run(f"nothing was tested: {UNNOTICED}")
+    return result
 
 
 def _why_no_test(tests: str, read: Program, language: str, *, is_module: bool) -> str | None:

@@ -4,6 +4,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+TOLD = "the tests only print or compare what the answer gives, and no value ends them; write `assert`"
+UNNOTICED = (
+    "the tests pass whatever the answer does, as no failure ends them; let one raise, or exit with 1. Asserts in a"
+    " subprocess, a pool or a function that nobody calls, or behind a handler of errors, do not"
+)
 _COULD_RAISE = re.compile(r"(?i)assert|raise|fail|exit|abort|check|verify|validate|expect|ensure|require|run|main")
 """Names of functions, defined elsewhere, that may raise for a wrong answer."""
 _TELLS = re.compile(

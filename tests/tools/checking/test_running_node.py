@@ -283,6 +283,8 @@ async def test_tests_that_cannot_fail_count_as_not_run(sandbox: Sandbox, node: N
         ("assert(add);\nadd(1, 2) === 3;", "line 2 compares and nobody looks at it; write `assert(...)` around it"),
         ("test('sum', () => { add(1, 2) === 3; });", "line 1 compares"),
         ("test('sum', () => add(1, 2) === 3);", "line 1 returns a comparison"),
+        ("assert(() => add(1, 2) === 3);", "line 1 asserts a function, which is always true; assert a condition"),
+        ("assert.ok([add(1, 2) === 3], 'sum');", "line 1 asserts an array"),
         ("assert(add);\nassert.ok;", "line 2 names `assert.ok` and does not call it; write `assert.ok(...)`"),
     ],
 )
@@ -296,9 +298,35 @@ async def test_an_ineffective_assertion_is_reported_and_the_tests_count_as_not_r
         assert (result.note or "").startswith(f"nothing was tested: {message}")
 
 
+@pytest.mark.parametrize("answer", [WRONG, f"export {WRONG}", f"{WRONG}module.exports = {{ add }};"])
+@pytest.mark.parametrize(
+    ("tests", "message"),
+    [
+        (
+            "let bad = 0;\nconst check = (fn) => { try { fn(); } catch (e) { bad++; } };\n"
+            "check(() => assert.equal(add(1, 2), 3));\nconsole.log(bad, 'failed');",
+            "the tests pass whatever the answer does",
+        ),
+        ("test('sum', () => { const f = () => assert.equal(add(1, 2), 3); });", "the tests pass whatever"),
+        ("Promise.resolve().then(() => assert.equal(add(1, 2), 3)).catch(() => {});", "the tests pass whatever"),
+        ("const say = (ok) => console.log(ok ? 'ok' : 'NO');\nsay(add(1, 2) === 3);", "the tests only print"),
+    ],
+    ids=["counted", "not called", "caught", "printed"],
+)
+async def test_tests_whose_failures_end_nothing_count_as_not_run(
+    sandbox: Sandbox, node: Node, answer: str, tests: str, message: str
+):
+    result = await run_node_tests(answer, tests, sandbox, node)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert (result.note or "").startswith(f"nothing was tested: {message}")
+
+
 @pytest.mark.parametrize(
     "tests",
     [
+        "for (const sum of [3]) { assert.equal(add(1, 2), sum); console.log('ok'); }",
+        "function main() { assert.equal(add(1, 2), 3); console.log('ok'); }\nmain();",
         "try { assert.equal(add(1, 2), 3); } catch (e) { console.error(e); throw e; }",
         "try { assert.equal(add(1, 2), 3); } catch (e) { console.error(e); process.exit(1); }",
         "let ok = false;\ntry { assert.equal(add(1, 2), 3); ok = true; } catch (e) { console.log(e); }\nassert(ok);",
