@@ -20,6 +20,23 @@ def test_secrets_of_every_kind_are_found_in_code(kind: str, text: str):
     assert [(secret.kind, secret.line >= 3) for secret in found] == [(kind, True)]
 
 
+@pytest.mark.parametrize(("kind", "text"), [(kind, texts[0]) for kind, texts in SECRETS.items()])
+def test_a_secret_is_found_below_the_word_that_begins_it(kind: str, text: str):
+    words = next(pattern.needles for pattern in SEARCH.shipped if pattern.name == kind)
+
+    found = SEARCH.find("\n".join([*words, "", text]))
+
+    assert any(secret.kind == kind and secret.line >= len(words) + 2 for secret in found)
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "secret"),
+    [("AKIA" + 16 * "X", AWS_KEY), ('password = "changeme"', 'password = "' + 'Xk29fLq81z"')],
+)
+def test_a_secret_is_found_below_a_placeholder_of_its_kind(placeholder: str, secret: str):
+    assert [found.line for found in SEARCH.find(f"{placeholder}\n{secret}\n")] == [2]
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_harmless_texts_are_not_reported_as_secrets(text: str):
     assert SEARCH.find(f"# a line\n{text}\n# another\n") == ()
@@ -109,11 +126,11 @@ def test_only_the_secret_part_of_an_assignment_is_replaced():
 
 
 def test_letters_whose_lower_case_is_longer_do_not_shift_a_findings_position():
-    text = "İİİİ Çẞİ\n" + AWS_KEY
+    text = "İİİİ Çẞİ\nDB_PASSWORD = '" + "Xk29fLq81z'"
 
     (found,) = SEARCH.find(text)
 
-    assert text[found.start : found.end] == AWS_KEY[4:]
+    assert text[found.start : found.end] == "Xk29fLq81z"
     assert found.line == 2
 
 
