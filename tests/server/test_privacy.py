@@ -342,7 +342,7 @@ async def test_routing_validation_and_review_keep_local_only_files_local(
     assert sent_to_remote_vendors(server) == ""
 
 
-async def test_a_local_only_file_is_reviewed_locally_and_recorded_with_its_project(
+async def test_a_local_only_file_is_reviewed_locally_and_recorded_with_its_project_and_process(
     open_server: OpenServer, project: Path, configure, tmp_path: Path
 ):
     configure('[privacy]\nlocal_only = ["*.secret.py"]')
@@ -352,8 +352,8 @@ async def test_a_local_only_file_is_reviewed_locally_and_recorded_with_its_proje
 
     assert validation["model"] == "qwen3-30b-a3b"
     with opened_ledger(tmp_path / "chargehand-home") as db:
-        rows = db.execute("SELECT kind, local_only, project IS NOT NULL FROM tasks").fetchall()
-    assert rows == [("validation", 1, 1)]
+        rows = db.execute("SELECT kind, local_only, project IS NOT NULL, owner IS NOT NULL FROM tasks").fetchall()
+    assert rows == [("validation", 1, 1, 1)]
 
 
 async def test_a_new_file_in_a_local_only_folder_is_not_generated_remotely(open_server: OpenServer, configure):
@@ -388,10 +388,11 @@ async def test_a_strategic_review_of_a_secret_is_refused(open_server: OpenServer
     assert sent_to_remote_vendors(server) == ""
 
 
+@pytest.mark.parametrize("settings", ['[privacy]\nlocal_only = ["billing/**"]', "local_only = true"])
 async def test_the_answer_of_a_local_task_stays_local_after_the_settings_change(
-    open_server: OpenServer, project: Path, configure
+    open_server: OpenServer, project: Path, configure, settings: str
 ):
-    configure('[privacy]\nlocal_only = ["billing/**"]')
+    configure(settings)
     write_file(project, "billing/rates.py", "RATE = 0.19\n")
     script = Script({LOCAL: [RIGHT], VALIDATOR: [PASS]})
     async with open_server(script) as server:
