@@ -138,8 +138,6 @@ class Delegations:
                 try:
                     with delegation.scope:
                         await _delegate(delegation, services, job, contract)
-                    if delegation.receipt is None:
-                        delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
                 except (CallerError, ProfileError, LedgerError) as error:
                     delegation.error = error
                 except Exception as error:
