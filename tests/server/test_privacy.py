@@ -426,6 +426,17 @@ async def test_test_output_from_a_project_with_local_only_files_is_not_sent_for_
     assert any("not asked for a repair: its checks run beside billing/rates.py" in note for note in receipt["notes"])
 
 
+async def test_output_of_tests_that_run_outside_a_project_with_local_only_files_is_sent_for_repair(
+    open_server: OpenServer, project: Path, configure
+):
+    configure('[privacy]\nlocal_only = ["billing/**"]')
+    write_file(project, "billing/rates.py", "RATE = 0.19\n")
+    async with open_server(Script({ECONOMY: [WRONG, RIGHT]}), installed=()) as server:
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, model="claude-haiku-5-5")
+
+    assert receipt["status"] == "succeeded", receipt["notes"]
+
+
 async def test_output_of_a_user_command_beside_local_only_files_is_not_sent_for_repair(
     open_server: OpenServer, project: Path, configure
 ):

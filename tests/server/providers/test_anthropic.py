@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from planted import AWS_KEY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -14,7 +15,9 @@ from starlette.routing import Route
 from chargehand.evaluation.peers import anthropic
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.egress import Gate
 from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.tools.guarding.secrets import SecretSearch
 from chargehand.tools.provider import (
     BrokenStream,
     ContextTooLong,
@@ -340,3 +343,12 @@ async def test_a_batch_is_not_sent_if_one_of_its_requests_may_not_or_cannot_be(
             await provider.batches.submit(requests)
 
     assert peer.journal.exchanges == []
+
+
+async def test_a_batch_with_a_secret_is_not_sent_through_a_local_gateway(make_request):
+    gate = Gate(frozenset(), secrets=SecretSearch())
+    gateway = "http://127.0.0.1:9"  # the discard port: nothing would answer
+    provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="sk-x", anthropic_base_url=gateway, gate=gate))
+    with pytest.raises(NotLocal):
+        await provider.batches.submit({"a": make_request("claude-haiku-5-5", turns=(Turn("user", AWS_KEY),))})
+    await provider.aclose()
