@@ -42,6 +42,15 @@ async def test_names_that_a_whole_file_no_longer_mentions_are_reported(project: 
     assert moved.notes == ()
 
 
+async def test_changes_of_tests_that_are_not_the_target_are_reported(project: Path):
+    changes = answer({"src/a.py": "A = 3\nB = 2\n", "tests/test_a.py": "assert 2\n", "tests/test_new.py": "assert 3\n"})
+    beside = plan_change(await workspace_of(project, "src/a.py", "tests/test_a.py"), changes)
+    asked_for = plan_change(await workspace_of(project, "tests/test_a.py", "src/a.py"), changes)
+
+    note = "tests/test_a.py: its tests were changed too; see that they still ask for as much."
+    assert (len(beside.files), beside.notes, asked_for.notes) == (3, (note,), ())
+
+
 async def test_an_edit_changes_only_its_lines(project: Path):
     edit = Edit("src/a.py", "B = 2\n", "B = 3\nC = 4\n")
     change = plan_change(await workspace_of(project, None, "src/a.py"), answer(edits=(edit,)))
