@@ -30,7 +30,7 @@ def add_host_commands(commands: Any) -> None:
         "--with-keys",
         action="store_true",
         help="copy the keys and headers of this shell into the file; VS Code always asks for them instead, and"
-        " Claude Code, Cline CLI, Codex, Droid and opencode pass on those of the shell that starts them",
+        " Claude Code, Cline CLI, Codex, Droid, Kilo, Kimi and opencode pass on those of the shell that starts them",
     )
     text = "remove this server from a host's configuration, with the keys that were written there"
     uninstall = commands.add_parser("uninstall", help=text, description=sentence(text))

@@ -19,6 +19,7 @@ _FOLDERS = {
     "APPDATA": "~/AppData/Roaming",
     "CLINE_DIR": "~/.cline",
     "CODEX_HOME": "~/.codex",
+    "KIMI_CODE_HOME": "~/.kimi-code",
     "XDG_CONFIG_HOME": "~/.config",
 }
 """The folders that places begin with, by the variable that moves them."""

@@ -2,7 +2,8 @@
 
 Locations and formats follow their documentation (seen 2026-11-30), those of Amp and Droid what their own `mcp add`
 writes. Claude Code 2.1.332, Cline CLI 3.0.65, Codex 0.171.0, Copilot CLI 1.0.102, Gemini CLI 0.61.0, opencode 1.18.33,
-Qwen Code 0.24.4 (2026-11-30) and VS Code 1.139.1 (2026-12-01) were tried, the others were not.
+Qwen Code 0.24.4 (2026-11-30), Kilo Code CLI 7.7.7, Kimi Code 2.1.0 and VS Code 1.139.1 (2026-12-01) were tried, the
+others were not.
 """
 
 from collections.abc import Mapping
@@ -83,6 +84,25 @@ HOSTS: Mapping[str, Host] = {
             format=YAML,
             fields=Fields(command="cmd", environment="envs"),
             form={"type": "stdio", "name": SERVER, "enabled": True, "timeout": _TOOL_TIMEOUT_S},
+        ),
+        Host(
+            "kilo",
+            "Kilo Code CLI",
+            {"linux": "%XDG_CONFIG_HOME%/kilo/kilo.jsonc"},
+            "mcp",
+            fields=Fields(arguments=None, environment="environment"),
+            form={"type": "local", "timeout": _TOOL_TIMEOUT_S * 1_000},
+            other_names=("kilo.json", "opencode.jsonc", "opencode.json", "config.json"),
+            inherits=True,
+        ),
+        Host(
+            "kimi",
+            "Kimi Code",
+            {"linux": "%KIMI_CODE_HOME%/mcp.json"},
+            "mcpServers",
+            form={"toolTimeoutMs": _TOOL_TIMEOUT_S * 1_000},
+            environment=_TEXT_ALONE,
+            inherits=True,
         ),
         Host("kiro", "Kiro", {"linux": "~/.kiro/settings/mcp.json"}, "mcpServers", folder="~/.kiro"),
         Host(

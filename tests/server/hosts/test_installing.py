@@ -100,6 +100,7 @@ def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_pat
         ("claude-code", ".claude.json"),
         ("codex", ".codex/config.toml"),
         ("cursor", ".cursor/mcp.json"),
+        ("kimi", ".kimi-code/mcp.json"),
         ("opencode", ".config/opencode/opencode.jsonc"),
         ("vscode", ".config/Code/User/mcp.json"),
         ("zed", ".config/zed/settings.json"),
