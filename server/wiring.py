@@ -44,7 +44,8 @@ from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url, vendor_url
 from .providers.ollama_embedder import OllamaEmbedder
 from .providers.redacting_embedder import RedactingEmbedder
-from .providers.registry import LOADERS, VendorSettings
+from .providers.registry import LOADERS
+from .providers.vendor_settings import VendorSettings
 from .settings import BadSetting, Settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Servi
         providers = _providers(vendors)
         for provider in providers.values():
             opened.push_async_callback(_close_with_timeout, provider.aclose)
-        memory = _memory(settings, vendors, ledger, catalogue, privacy, gate)
+        memory = _memory(settings, vendors, ledger, catalogue, privacy)
         opened.push_async_callback(_close_with_timeout, memory.aclose)
         yield Services(
             profiles=catalogue,
@@ -173,20 +174,12 @@ async def _find_releases(vendors: VendorSettings, catalogue: Catalogue, today: d
 
 
 def _memory(
-    settings: Settings, vendors: VendorSettings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate
+    settings: Settings, vendors: VendorSettings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy
 ) -> Memory:
     url = _chroma_url(settings)
 
     def ollama(model: str) -> Embedder:
-        name = named("ollama", model, "nomic-embed-text")
-        return OllamaEmbedder(
-            name,
-            host=vendors.ollama_host,
-            custom_headers=vendors.ollama_custom_headers,
-            local_hosts=vendors.local_hosts,
-            clock=vendors.clock,
-            gate=gate,
-        )
+        return OllamaEmbedder(named("ollama", model, "nomic-embed-text"), vendors)
 
     def open_index(embedder: str) -> IndexKeeper:
         folder = settings.home / INDEX_FOLDER

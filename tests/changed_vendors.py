@@ -10,7 +10,7 @@ from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.vendors import CEREBRAS_MODELS, CLAUDE_MODELS, KEY, Vendors
 from chargehand.profiles.price import Price
 from chargehand.server.cli import own_services
-from chargehand.server.providers.registry import VendorSettings
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.server.releases.finding import find_releases
 from chargehand.server.surface.server_state import OpenServices
 from chargehand.server.wiring import utc_now

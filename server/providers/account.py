@@ -158,3 +158,31 @@ class Account(Generic[_Client]):
     async def aclose(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+class OneAccountProvider(Generic[_Client]):
+    """The methods of `Provider` that are alike for all vendors with one account."""
+
+    def __init__(
+        self, account: Account[_Client], clock: Clock, list_models: Callable[[_Client], Awaitable[object]]
+    ) -> None:
+        self._account = account
+        self._clock = clock
+        self._list_models = list_models
+
+    async def availability(
+        self,
+        profiles: Sequence[ModelProfile],
+        *,
+        local_only: bool = False,  # noqa: ARG002 - sends nothing
+    ) -> Mapping[str, Availability]:
+        """See `Account`."""
+        return self._account.availability(profiles)
+
+    async def check_access(self) -> str | None:
+        """See `Account`."""
+        return await self._account.check_access(self._list_models)
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+        await self._account.aclose()

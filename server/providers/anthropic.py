@@ -2,21 +2,20 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
-    Availability,
     Generation,
     GenerationRequest,
     Observer,
     ProviderError,
     Turn,
 )
-from .account import Account
+from .account import Account, OneAccountProvider
 from .anthropic_batches import AnthropicBatches
 from .anthropic_wire import Blocks, Event, Message, PartialMessage
 from .deadline import CONNECT_TIMEOUT_S
@@ -24,7 +23,7 @@ from .egress import Gate, client_options
 from .error_text import text_in
 from .locality import vendor_url
 from .own_headers import headers_in
-from .reply import Clock, PartialReply, ReplyEnding
+from .reply import PartialReply, ReplyEnding
 from .strict_schema import strict_schema
 from .vendor import Vendor
 from .vendor_errors import (
@@ -36,6 +35,7 @@ from .vendor_errors import (
     seconds_of,
     typed_error,
 )
+from .vendor_settings import VendorSettings
 
 if TYPE_CHECKING:
     import anthropic
@@ -44,53 +44,29 @@ _DEFAULT_URL = "https://api.anthropic.com"
 _CACHED = {"type": "ephemeral"}
 
 
-def anthropic_at(base_url: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
-    """Anthropic at `base_url`; empty means the default. Raises InvalidAddress."""
+def anthropic_at(settings: VendorSettings) -> Vendor:
+    """Anthropic, or what stands at the address set instead. Raises InvalidAddress."""
     return Vendor(
         name="Anthropic",
         # The SDK adds the version itself, which other clients expect in the address.
-        url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
+        url=vendor_url(settings.anthropic_base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
         own_url=_DEFAULT_URL,
         address_variable="ANTHROPIC_BASE_URL",
         key_variable="ANTHROPIC_API_KEY",
-        headers=headers_in("ANTHROPIC_CUSTOM_HEADERS", custom_headers),
-        local_hosts=local_hosts,
+        headers=headers_in("ANTHROPIC_CUSTOM_HEADERS", settings.anthropic_custom_headers),
+        local_hosts=settings.local_hosts,
     )
 
 
-class AnthropicProvider:
+class AnthropicProvider(OneAccountProvider["anthropic.AsyncAnthropic"]):
     """Implements `Provider` for Anthropic."""
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        base_url: str,
-        local_hosts: frozenset[str],
-        clock: Clock,
-        gate: Gate | None = None,
-        custom_headers: str = "",
-    ) -> None:
-        """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
-        vendor = anthropic_at(base_url, local_hosts, custom_headers)
-        self._account: Account[anthropic.AsyncAnthropic] = Account(
-            vendor, api_key, _connect, translations, gate or Gate(local_hosts)
-        )
-        self._clock = clock
+    def __init__(self, settings: VendorSettings) -> None:
+        """Raises InvalidAddress."""
+        vendor, key = anthropic_at(settings), settings.anthropic_api_key
+        account = Account(vendor, key, _connect, translations, settings.common_gate)
+        super().__init__(account, settings.clock, _list_models)
         self.batches = AnthropicBatches(self._account, _body, _read_whole)
-
-    async def availability(
-        self,
-        profiles: Sequence[ModelProfile],
-        *,
-        local_only: bool = False,  # noqa: ARG002 - sends nothing
-    ) -> Mapping[str, Availability]:
-        """See `Account`."""
-        return self._account.availability(profiles)
-
-    async def check_access(self) -> str | None:
-        """See `Account`."""
-        return await self._account.check_access(_list_models)
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
@@ -105,10 +81,6 @@ class AnthropicProvider:
             if not message.is_whole:
                 raise broken_stream(account.vendor)
         return reply.finish(message.ending(request.profile.api_model, reply))
-
-    async def aclose(self) -> None:
-        """See `Provider`."""
-        await self._account.aclose()
 
 
 def _read_whole(message: "anthropic.types.Message", reply: PartialReply) -> ReplyEnding:

@@ -1,7 +1,7 @@
 """Open models on Cerebras, through its own SDK, which is imported on first use."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,20 +9,19 @@ from pydantic import ValidationError
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
-    Availability,
     Generation,
     GenerationRequest,
     Observer,
     ProviderError,
     Turn,
 )
-from .account import Account
+from .account import Account, OneAccountProvider
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
 from .openai_wire import Chunk, ErrorBody
 from .own_headers import headers_in
-from .reply import Clock, PartialReply, ReplyEnding, Stop
+from .reply import PartialReply, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -35,6 +34,7 @@ from .vendor_errors import (
     seconds_of,
     typed_error,
 )
+from .vendor_settings import VendorSettings
 
 if TYPE_CHECKING:
     from cerebras.cloud import sdk
@@ -45,52 +45,28 @@ _DEFAULT_URL = "https://api.cerebras.ai"
 _STOPS: dict[str, Stop] = {"stop": "complete", "length": "length", "content_filter": "refused"}
 
 
-def cerebras_at(base_url: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
-    """Cerebras at `base_url`; empty means the default. Raises InvalidAddress."""
+def cerebras_at(settings: VendorSettings) -> Vendor:
+    """Cerebras, or what stands at the address set instead. Raises InvalidAddress."""
     return Vendor(
         name="Cerebras",
         # The SDK adds the version itself, which other clients expect in the address.
-        url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
+        url=vendor_url(settings.cerebras_base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL).removesuffix("/v1"),
         own_url=_DEFAULT_URL,
         address_variable="CEREBRAS_BASE_URL",
         key_variable="CEREBRAS_API_KEY",
-        headers=headers_in("CEREBRAS_CUSTOM_HEADERS", custom_headers),
-        local_hosts=local_hosts,
+        headers=headers_in("CEREBRAS_CUSTOM_HEADERS", settings.cerebras_custom_headers),
+        local_hosts=settings.local_hosts,
     )
 
 
-class CerebrasProvider:
+class CerebrasProvider(OneAccountProvider["sdk.AsyncCerebras"]):
     """Implements `Provider` for Cerebras."""
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        base_url: str,
-        local_hosts: frozenset[str],
-        clock: Clock,
-        gate: Gate | None = None,
-        custom_headers: str = "",
-    ) -> None:
-        """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
-        vendor = cerebras_at(base_url, local_hosts, custom_headers)
-        self._account: Account[sdk.AsyncCerebras] = Account(
-            vendor, api_key, _connect, translations, gate or Gate(local_hosts)
-        )
-        self._clock = clock
-
-    async def availability(
-        self,
-        profiles: Sequence[ModelProfile],
-        *,
-        local_only: bool = False,  # noqa: ARG002 - sends nothing
-    ) -> Mapping[str, Availability]:
-        """See `Account`."""
-        return self._account.availability(profiles)
-
-    async def check_access(self) -> str | None:
-        """See `Account`."""
-        return await self._account.check_access(_list_models)
+    def __init__(self, settings: VendorSettings) -> None:
+        """Raises InvalidAddress."""
+        vendor, key = cerebras_at(settings), settings.cerebras_api_key
+        account = Account(vendor, key, _connect, translations, settings.common_gate)
+        super().__init__(account, settings.clock, _list_models)
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
@@ -112,10 +88,6 @@ class CerebrasProvider:
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
             )
         )
-
-    async def aclose(self) -> None:
-        """See `Provider`."""
-        await self._account.aclose()
 
 
 def _take(chunk: Chunk, reply: PartialReply) -> str | None:

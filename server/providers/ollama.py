@@ -36,7 +36,7 @@ from .ollama_sdk import load_ollama_sdk
 from .ollama_window import Window, choose_window, was_truncated
 from .ollama_wire import is_named_as_remote
 from .own_headers import headers_in
-from .reply import Clock, PartialReply, ReplyEnding, estimate_prompt_tokens
+from .reply import PartialReply, ReplyEnding, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
 from .vendor import Vendor
 from .vendor_errors import (
@@ -50,6 +50,7 @@ from .vendor_errors import (
     typed_error,
     unknown_model,
 )
+from .vendor_settings import VendorSettings
 
 if TYPE_CHECKING:
     import ollama
@@ -68,36 +69,28 @@ _CLOUD = (
 """Its address and key: https://docs.ollama.com/api/authentication (seen 2026-11-30)."""
 
 
-def ollama_at(host: str, local_hosts: frozenset[str], custom_headers: str = "") -> Vendor:
-    """Ollama at `host`; empty means the default. Raises InvalidAddress."""
+def ollama_at(settings: VendorSettings) -> Vendor:
+    """Ollama, at its default address unless another is set. Raises InvalidAddress."""
     return Vendor(
         name="Ollama",
-        url=ollama_url(host),
+        url=ollama_url(settings.ollama_host),
         address_variable="OLLAMA_HOST",
-        headers=headers_in("OLLAMA_CUSTOM_HEADERS", custom_headers),
+        headers=headers_in("OLLAMA_CUSTOM_HEADERS", settings.ollama_custom_headers),
         key_remedy="Run `ollama signin`, or use a local model.",
         start_command="ollama serve",
-        local_hosts=local_hosts,
+        local_hosts=settings.local_hosts,
     )
 
 
 class OllamaProvider:
     """Implements `Provider` for Ollama."""
 
-    def __init__(
-        self,
-        *,
-        host: str,
-        local_hosts: frozenset[str],
-        clock: Clock,
-        gate: Gate | None = None,
-        custom_headers: str = "",
-    ) -> None:
-        """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
-        self._vendor = ollama_at(host, local_hosts, custom_headers)
-        self._gate = gate or Gate(local_hosts)
-        self._clock = clock
-        self._models = OllamaModels(self._vendor, self._gate, clock)
+    def __init__(self, settings: VendorSettings) -> None:
+        """Raises InvalidAddress."""
+        self._vendor = ollama_at(settings)
+        self._gate = settings.common_gate
+        self._clock = settings.clock
+        self._models = OllamaModels(self._vendor, self._gate, self._clock)
         self._client: ollama.AsyncClient | None = None
         self._client_lock = anyio.Lock()
 

@@ -17,11 +17,11 @@ from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.embedding.vectors import unit_rows
 from ...tools.provider import Unreachable
 from .deadline import CONNECT_TIMEOUT_S
-from .egress import Gate, client_options, not_local
+from .egress import client_options, not_local
 from .ollama import ollama_at
 from .ollama_models import InstalledModel, OllamaModels
 from .ollama_wire import is_named_as_remote
-from .reply import Clock
+from .vendor_settings import VendorSettings
 
 if TYPE_CHECKING:
     import httpx
@@ -39,21 +39,12 @@ _OR_LEXICAL = "or set CHARGEHAND_EMBEDDER=lexical"
 class OllamaEmbedder:
     """Implements `Embedder`."""
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        host: str,
-        local_hosts: frozenset[str],
-        clock: Clock,
-        gate: Gate | None = None,
-        custom_headers: str = "",
-    ) -> None:
-        """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
+    def __init__(self, model: str, settings: VendorSettings) -> None:
+        """Raises InvalidAddress."""
         self._model = model
-        self._vendor = ollama_at(host, local_hosts, custom_headers)
-        self._gate = gate or Gate(local_hosts)
-        self._models = OllamaModels(self._vendor, self._gate, clock)
+        self._vendor = ollama_at(settings)
+        self._gate = settings.common_gate
+        self._models = OllamaModels(self._vendor, self._gate, settings.clock)
         self._client: httpx.AsyncClient | None = None
         self._known: _Prepared | None = None
         self._preparing = anyio.Lock()

@@ -29,7 +29,7 @@ from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
 from .openai_wire import Chunk, ChunkAccumulator, ErrorBody
 from .own_headers import headers_of
-from .reply import Clock, ReplyEnding, Stop
+from .reply import ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -42,6 +42,7 @@ from .vendor_errors import (
     seconds_of,
     typed_error,
 )
+from .vendor_settings import VendorSettings
 
 if TYPE_CHECKING:
     import openai
@@ -72,8 +73,8 @@ class _Server:
         return self.account.vendor.is_local or not self.account.vendor.credentials
 
 
-def compatible_at(profile: ModelProfile, local_hosts: frozenset[str], value_of: Callable[[str], str]) -> Vendor:
-    """The server named by a profile. value_of: returns a variable's value; empty: not set. Raises InvalidAddress."""
+def compatible_at(profile: ModelProfile, settings: VendorSettings) -> Vendor:
+    """The server named by a profile. Raises InvalidAddress."""
     place = f"`base_url` in the profile {profile.id}"
     url = vendor_url(profile.base_url or "", place, "")
     return Vendor(
@@ -81,23 +82,20 @@ def compatible_at(profile: ModelProfile, local_hosts: frozenset[str], value_of: 
         url=url,
         address_variable=place,
         key_variable=profile.api_key_env,
-        headers=headers_of(profile, value_of),
+        headers=headers_of(profile, settings.key_of),
         key_remedy=f"Name the variable that holds its key: `api_key_env` in the profile {profile.id}.",
-        local_hosts=local_hosts,
+        local_hosts=settings.local_hosts,
     )
 
 
 class OpenAICompatibleProvider:
     """Implements `Provider` for the servers that profiles name in `base_url`."""
 
-    def __init__(
-        self, *, key_of: Callable[[str], str], local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
-    ) -> None:
-        """key_of: returns the key in a variable; empty means absent."""
-        self._key_of = key_of
-        self._local_hosts = local_hosts
-        self._gate = gate or Gate(local_hosts)
-        self._clock = clock
+    def __init__(self, settings: VendorSettings) -> None:
+        self._settings = settings
+        self._key_of = settings.key_of
+        self._gate = settings.common_gate
+        self._clock = settings.clock
         self._servers: dict[Endpoint, _Server] = {}
 
     async def availability(
@@ -184,7 +182,7 @@ class OpenAICompatibleProvider:
     def _server_of(self, profile: ModelProfile) -> _Server:
         """The server of a profile. Raises Unreachable when its address is invalid."""
         try:
-            vendor = compatible_at(profile, self._local_hosts, self._key_of)
+            vendor = compatible_at(profile, self._settings)
         except InvalidAddress as error:
             raise Unreachable(str(error)) from error
         endpoint = profile.endpoint

@@ -22,8 +22,8 @@ from ..providers.locality import InvalidAddress
 from ..providers.ollama import ollama_at
 from ..providers.ollama_wire import full_name
 from ..providers.openai_compatible import compatible_at
-from ..providers.registry import VendorSettings
 from ..providers.vendor import Vendor
+from ..providers.vendor_settings import VendorSettings
 from .anthropic_listing import read_anthropic
 from .cerebras_listing import read_cerebras
 from .compatible_listing import read_compatible
@@ -107,15 +107,14 @@ def _compared(listings: list[Listing], catalogue: Catalogue, known_price: KnownP
 
 def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date, unusable: list[str]) -> Iterator[_Query]:
     """unusable: gets a message for each address in a profile that cannot be used."""
-    hosts = settings.local_hosts
-    gate = settings.gate or Gate(hosts)
-    anthropic = anthropic_at(settings.anthropic_base_url, hosts, settings.anthropic_custom_headers)
+    gate = settings.common_gate
+    anthropic = anthropic_at(settings)
     key = settings.anthropic_api_key.strip()
     yield _Query(anthropic, partial(read_anthropic, anthropic, gate, key, today), anthropic.why_unusable(key))
-    cerebras = cerebras_at(settings.cerebras_base_url, hosts, settings.cerebras_custom_headers)
+    cerebras = cerebras_at(settings)
     key = settings.cerebras_api_key.strip()
     yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), cerebras.why_unusable(key))
-    ollama = ollama_at(settings.ollama_host, hosts, settings.ollama_custom_headers)
+    ollama = ollama_at(settings)
     known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
     yield _Query(ollama, partial(read_ollama, ollama, gate, known, today), ollama.why_unusable(""))
     yield from _own_servers(settings, catalogue, gate, today, unusable)
@@ -132,7 +131,7 @@ def _own_servers(
             continue
         asked.add(endpoint)
         try:
-            vendor = compatible_at(profile, settings.local_hosts, settings.key_of)
+            vendor = compatible_at(profile, settings)
         except InvalidAddress as error:
             unusable.append(str(error))
             continue

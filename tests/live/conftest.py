@@ -30,6 +30,7 @@ from chargehand.profiles.model import ModelProfile
 from chargehand.profiles.vocabulary import ProviderName
 from chargehand.server.cli import own_services
 from chargehand.server.providers.ollama import ollama_at
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.server.wiring import utc_now
 from chargehand.tools.provider import GenerationRequest, Provider, Turn
 from chargehand.tools.routing.thinking import LEAST, decide_thinking
@@ -123,7 +124,7 @@ def _installed(profiles: list[ModelProfile]) -> list[ModelProfile]:
 
     Asked without the adapter, so that a defect of the adapter fails the tests instead of skipping them.
     """
-    url = ollama_at(os.environ.get("OLLAMA_HOST", ""), frozenset()).url
+    url = ollama_at(VendorSettings(ollama_host=os.environ.get("OLLAMA_HOST", ""))).url
     try:
         response = httpx.get(f"{url}/api/tags", timeout=3.0, trust_env=False)
     except httpx.TransportError:

@@ -19,7 +19,8 @@ from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.model import ModelProfile
 from chargehand.profiles.vocabulary import ProviderName
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import GenerationRequest, Provider, Thinking, Turn
 
 KEY = "sk-test-0123456789abcdef"

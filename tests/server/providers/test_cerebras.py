@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import (
     BrokenStream,
     ContextTooLong,

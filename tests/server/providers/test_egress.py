@@ -9,6 +9,7 @@ from planted import AWS_KEY
 
 from chargehand.server.providers.anthropic import anthropic_at
 from chargehand.server.providers.egress import Gate, client_options, on_behalf_of
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.guarding.secrets import SecretSearch
 from chargehand.tools.provider import NotLocal
 
@@ -56,7 +57,7 @@ async def test_sdk_loggers_stay_above_debug_so_that_no_prompt_is_logged(caplog: 
     for name in (None, "anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2"):
         caplog.set_level(logging.DEBUG, logger=name)
 
-    client_options(anthropic_at("", frozenset()), Gate(frozenset()))
+    client_options(anthropic_at(VendorSettings()), Gate(frozenset()))
 
     for name in ("anthropic._base_client", "cerebras.cloud.sdk", "openai._base_client", "httpx", "httpx2", "httpcore"):
         assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.journal import RequestJournal
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Reply, Stall, Unfinished
 from chargehand.evaluation.peers.serving import serving
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import (
     AuthenticationFailed,
     BrokenStream,

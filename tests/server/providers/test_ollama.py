@@ -14,7 +14,8 @@ from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.profiles.price import Price
 from chargehand.server.providers.egress import Gate
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import (
     AuthenticationFailed,
     ContextTooLong,

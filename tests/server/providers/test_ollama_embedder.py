@@ -14,6 +14,7 @@ from chargehand.evaluation.peers.serving import serving
 from chargehand.memory_store.embedding.embedder import EmbedderUnavailable
 from chargehand.server.providers.locality import InvalidAddress
 from chargehand.server.providers.ollama_embedder import OllamaEmbedder
+from chargehand.server.providers.vendor_settings import VendorSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +22,7 @@ NOMIC = OllamaModel("nomic-embed-text:latest", capabilities=("embedding",), dige
 
 
 def embedder_at(host: str, *, model: str = "nomic-embed-text", clock=lambda: 0.0) -> OllamaEmbedder:
-    return OllamaEmbedder(model, host=host, local_hosts=frozenset(), clock=clock)
+    return OllamaEmbedder(model, VendorSettings(ollama_host=host, clock=clock))
 
 
 @asynccontextmanager

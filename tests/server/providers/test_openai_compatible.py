@@ -12,7 +12,8 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.reply import ErrorInside, HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.egress import Gate
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import (
     AuthenticationFailed,
     BrokenStream,

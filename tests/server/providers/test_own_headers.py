@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import MissingKey, ProviderError, Unreachable, VendorFailed
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 from chargehand.tools.provider import Provider
 
 SDKS = {"anthropic", "cerebras", "ollama", "openai", "httpx", "httpx2"}
@@ -13,7 +14,8 @@ SDKS = {"anthropic", "cerebras", "ollama", "openai", "httpx", "httpx2"}
 LOAD = """
 import sys, anyio
 from chargehand.profiles.loading import load_catalogue
-from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.server.providers.registry import LOADERS
+from chargehand.server.providers.vendor_settings import VendorSettings
 
 async def main():
     profiles = list(load_catalogue())
