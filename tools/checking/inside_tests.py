@@ -1,6 +1,6 @@
 """Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 
-Started as a file: `tests.py < JOB`, with `background.py`, `reading.py`, `spoiling.py` and `vacuous_asserts.py` beside
+Started as a file: `tests.py < JOB`, with `background.py`, `failures.py`, `spoiling.py` and `vacuous_tests.py` beside
 it. The job is JSON with `nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module,
 or empty), `paths` and `options` (project: the arguments for pytest), `spoiled` (see `spoiling.py`); for an answer that
 is part of a project in the working folder, `module` and `file` (its import name and path), `folders` (for sys.path),
@@ -46,7 +46,7 @@ def load_sibling(name: str) -> types.ModuleType:
     return module
 
 
-background, reading, vacuous_asserts = map(load_sibling, ("background", "reading", "vacuous_asserts"))
+background, failures, vacuous_tests = map(load_sibling, ("background", "failures", "vacuous_tests"))
 
 
 def main() -> NoReturn:
@@ -57,7 +57,7 @@ def main() -> NoReturn:
     quiet = os.open(os.devnull, os.O_RDONLY)
     os.dup2(quiet, 0)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-    reading.ANSWERS.update(job.get("answers", ()))
+    failures.ANSWERS.update(job.get("answers", ()))
     if job["kind"] == "project" or "async def" in job["tests"]:
         importlib.import_module("asyncio")  # before the answer can replace it; half of the startup time
     folders = [os.path.abspath(folder) for folder in job.get("folders", ())]
@@ -94,11 +94,11 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     """Run the tests as a script after the answer, in one namespace."""
     try:
         tree = ast.parse(job["tests"], "tests.py")
-        is_idle = not any(reading.can_fail(statement) for statement in tree.body)
-        vacuous = vacuous_asserts.first_vacuous_assert(tree) or reading.nothing_looked_at(tree)
-        leaving = reading.Leaving()
-        tests = compile(leaving.visit(reading.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
-    except reading.UNREADABLE as error:
+        is_idle = not any(vacuous_tests.can_fail(statement) for statement in tree.body)
+        vacuous = vacuous_tests.first_vacuous_assert(tree) or vacuous_tests.nothing_looked_at(tree)
+        leaving = failures.Leaving()
+        tests = compile(leaving.visit(failures.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
+    except vacuous_tests.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if is_idle or vacuous:
         return {"status": "no_tests", "failure": vacuous}
@@ -108,14 +108,15 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     remember_lines("tests.py", job["tests"])
     try:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
-        module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
+        names = {"@explain": failures.explain, "@decided": failures.decided, "@leaving": leaving.remember}
+        module.__dict__.update(names)
         sys.modules["__main__"] = module
         in_background: list[BaseException] = background.collect_failures(job["tests"])
         module.__name__ = "__main__"  # skips the answer's main block, runs that of the tests
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
         if in_background:
             return failed_script(in_background[0])
-    except reading.AlwaysTrue as error:
+    except failures.AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
     except SystemExit as error:
         if leaving.has_ended_with(error, tests):
@@ -145,7 +146,7 @@ def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
         return {"status": "passed"}
     return {
         "status": "failed",
-        "failure": f"the tests exited with code {reading.shown(error.code)}",
+        "failure": f"the tests exited with code {failures.shown(error.code)}",
         "was_printed": True,
     }
 
@@ -158,34 +159,34 @@ def remember_lines(file: str, text: str) -> None:
 def failed_script(error: BaseException) -> dict[str, object]:
     if isinstance(error, SystemExit):
         return {"status": "failed", "failure": f"the code called exit({error.code!r}) before the tests had finished"}
-    module, importing = reading.missing_import(error) if isinstance(error, ModuleNotFoundError) else (None, None)
+    module, importing = failures.missing_import(error) if isinstance(error, ModuleNotFoundError) else (None, None)
     return {
         "status": "failed",
-        "failure": reading.cut(reading.traceback_of(error)),
+        "failure": failures.cut(failures.traceback_of(error)),
         "missing_module": module,
         "imported_in": importing,
-        "missing_variable": reading.missing_variable(error),
+        "missing_variable": failures.missing_variable(error),
     }
 
 
 def run_module(job: dict[str, Any]) -> dict[str, object]:
     """Run the tests as a pytest module with the answer's public names imported."""
     try:
-        line = reading.first_line_of_code(job["tests"])
+        line = failures.first_line_of_code(job["tests"])
         tree = ast.parse(job["tests"])
-        vacuous = vacuous_asserts.first_vacuous_assert(tree) or reading.nothing_looked_at(tree)
-    except reading.UNREADABLE as error:
+        vacuous = vacuous_tests.first_vacuous_assert(tree) or vacuous_tests.nothing_looked_at(tree)
+    except vacuous_tests.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if vacuous:
         return {"status": "no_tests", "failure": vacuous}
     lines = job["tests"].splitlines(keepends=True)
     if "unittest" in job["tests"]:
-        reading.silence_unittest()
+        failures.silence_unittest()
     put_solution(job)
     put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))
     verdict = run_pytest(["--rootdir", SOLUTION, "-c", os.devnull, f"{SOLUTION}/test_solution.py"])
     if isinstance(failure := verdict.get("failure"), str):
-        verdict["failure"] = reading.without_our_line(failure, line)
+        verdict["failure"] = failures.without_our_line(failure, line)
     return verdict
 
 
@@ -195,7 +196,7 @@ def run_project(job: dict[str, Any]) -> dict[str, object]:
     here = os.getcwd()
     sys.path[:0] = [path for path in (here, os.path.join(here, "src")) if os.path.isdir(path)]
     answers = job.get("written", [os.path.join(SOLUTION, "solution.py")])
-    was_read = reading.watch_for_reads(answers)
+    was_read = vacuous_tests.watch_for_reads(answers)
     verdict = run_pytest([*job["options"], *job["paths"]])
     if verdict["status"] == "passed" and not was_read():
         names = ", ".join(map(os.path.basename, answers))
@@ -245,11 +246,11 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     try:
         code = pytest.main([*options, *arguments], plugins=[counter])
     except Exception as error:  # noqa: BLE001  # plugins may raise anything before the first test
-        return failed_script(error) | ({} if reading.is_of_the_answer(error) else {"status": "broken_tests"})
+        return failed_script(error) | ({} if failures.is_of_the_answer(error) else {"status": "broken_tests"})
     verdict: dict[str, object] = {
         "passed": counter.passed,
         "total": counter.collected,
-        "failure": counter.first_failure and reading.cut(counter.first_failure),
+        "failure": counter.first_failure and failures.cut(counter.first_failure),
         "missing_module": counter.missing_import[0],
         "imported_in": counter.missing_import[1],
         "missing_variable": next(iter(counter.missing_variables), None),
@@ -306,25 +307,25 @@ class ResultCounter:
         error = (yield).excinfo
         cause = error and error[1].__cause__  # pytest reports the error itself as one of usage
         if cause is not None:
-            self.answer_breaks_a_conftest = reading.is_of_the_answer(cause)
-            self.missing_import = reading.missing_import(cause)
-            self.missing_variables.append(reading.missing_variable(cause))
+            self.answer_breaks_a_conftest = failures.is_of_the_answer(cause)
+            self.missing_import = failures.missing_import(cause)
+            self.missing_variables.append(failures.missing_variable(cause))
 
     def pytest_sessionstart(self) -> None:
         background.collect_from_tasks(self.in_tasks)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests defined by the answer, which its imported names can bring in."""
-        kept = [item for item in items if reading.origin(item) not in reading.ANSWERS]
+        kept = [item for item in items if failures.origin(item) not in failures.ANSWERS]
         self.has_only_the_answers = bool(items) and not kept
         items[:] = kept
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
-        self.idle.update(i.nodeid for i in session.items if reading.only_computes(getattr(i, "function", None)))
+        self.idle.update(i.nodeid for i in session.items if vacuous_tests.only_computes(getattr(i, "function", None)))
 
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
-        if issubclass(warning_message.category, RuntimeWarning) and reading.UNAWAITED.search(
+        if issubclass(warning_message.category, RuntimeWarning) and failures.UNAWAITED.search(
             str(warning_message.message)
         ):
             self.idle.add(nodeid)
@@ -335,7 +336,7 @@ class ResultCounter:
     def pytest_make_collect_report(self) -> Generator[None, Any, None]:
         report = (yield).get_result()
         call = report.__dict__.get("call")
-        if report.skipped and call is not None and reading.passes_through_the_answer(call.excinfo.tb):
+        if report.skipped and call is not None and failures.passes_through_the_answer(call.excinfo.tb):
             self.note(report.nodeid, "the code under test skipped its tests when it was imported")
 
     def pytest_collectreport(self, report: Any) -> None:
@@ -345,10 +346,10 @@ class ResultCounter:
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
         if call.excinfo is None:
             return
-        if trouble := reading.trouble_with_a_test(call.excinfo.value):
+        if trouble := failures.trouble_with_a_test(call.excinfo.value):
             self.unusable_test = self.unusable_test or trouble
             self.unusable_tests.add(item.nodeid)
-        if reading.is_a_skip(call.excinfo.value) and reading.passes_through_the_answer(call.excinfo.tb):
+        if failures.is_a_skip(call.excinfo.value) and failures.passes_through_the_answer(call.excinfo.tb):
             self.ended_by_the_answer.add(item.nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -363,20 +364,20 @@ class ResultCounter:
             self.results.setdefault(report.nodeid, report.outcome)
         if report.when == "teardown" and self.in_tasks:
             self.results[report.nodeid] = "failed"
-            self.note(report.nodeid, reading.traceback_of(self.in_tasks[0]))
+            self.note(report.nodeid, failures.traceback_of(self.in_tasks[0]))
             self.in_tasks.clear()
 
     def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
         if isinstance(excinfo.value, SystemExit):
             self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had finished")
         else:
-            self.has_broken_down = not reading.passes_through_the_answer(excinfo.tb)
+            self.has_broken_down = not failures.passes_through_the_answer(excinfo.tb)
             self.note("", str(excrepr))
 
     def pytest_exception_interact(self, call: Any) -> None:
         if self.missing_import[0] is None:
-            self.missing_import = reading.missing_import(call.excinfo.value)
-        self.missing_variables.append(reading.missing_variable(call.excinfo.value))
+            self.missing_import = failures.missing_import(call.excinfo.value)
+        self.missing_variables.append(failures.missing_variable(call.excinfo.value))
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
         """Run `async def` tests, because no plugin for them is installed."""

@@ -23,7 +23,7 @@ _EQUALITY = ("==", "!=", "===", "!==")
 def first_vacuous_assert(tests: str, language: str, own: frozenset[str]) -> str | None:
     """The first line that looks like an assertion and can never fail, with its remedy. None: there is none.
 
-    Conservative, as in `inside_vacuous_asserts.py`. language: a key of GRAMMARS. own: names that the tests define.
+    Conservative, as in `inside_vacuous_tests.py`. language: a key of GRAMMARS. own: names that the tests define.
     """
     root = syntax_tree(tests, language)
     nodes = list(all_nodes(root))

@@ -32,10 +32,10 @@ from .verdict import SHIPPED, Runner, interpret_run, not_run
 _RUNNER = "/checker/tests.py"
 _CHECKER = {
     _RUNNER: "inside_tests.py",
-    "/checker/reading.py": "inside_reading.py",
     "/checker/background.py": "inside_background.py",
+    "/checker/failures.py": "inside_failures.py",
     "/checker/spoiling.py": "inside_spoiling.py",
-    "/checker/vacuous_asserts.py": "inside_vacuous_asserts.py",
+    "/checker/vacuous_tests.py": "inside_vacuous_tests.py",
 }
 _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(

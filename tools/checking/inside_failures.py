@@ -1,4 +1,4 @@
-"""Analyses the tests inside the sandbox: what can fail, what exits, what the answer did, how failures are described.
+"""Explains failures inside the sandbox: what was compared, who exited, what is missing, and whether it is the answer's.
 
 Loaded by `inside_tests.py`, which is next to it in the sandbox, and by nothing else.
 """
@@ -10,18 +10,13 @@ import ast
 import importlib
 import os
 import re
-import sys
-import textwrap
 import traceback
 import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `inside_tests.py`
-    from collections.abc import Callable
     from typing import Any
 
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python's parser raises for invalid source, including null bytes, surrogates and deep nesting."""
 
 ANSWERS = {"solution"}
 """Names of the answer's modules."""
@@ -110,75 +105,6 @@ def shown(value: object) -> str:
     return text if len(text) <= 600 else f"{text[:400]} ... {text[-180:]}"
 
 
-def can_fail(statement: ast.stmt) -> bool:
-    """Whether executing the statement asserts, calls or raises; a definition alone does not."""
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        if is_always_true(node):
-            continue
-        if isinstance(node, ast.Assert | ast.Call | ast.Raise):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            waiting.extend(ast.iter_child_nodes(node))
-    return False
-
-
-def nothing_looked_at(tree: ast.Module) -> str | None:
-    """The line of the first assert, with its remedy, if no assert can fail and nothing else is checked. None
-    otherwise."""
-    nodes = [*ast.walk(tree)]
-    lines = [node.lineno for node in nodes if isinstance(node, ast.Assert) and is_always_true(node)]
-    if not lines or any(map(may_look, nodes)):
-        return None
-    return f"line {min(lines)} asserts what is always true, and nothing else is looked at; assert what the answer gives"
-
-
-def may_look(node: ast.AST) -> bool:
-    """Whether the statement can detect a wrong answer; a bare call counts unless it prints."""
-    if isinstance(node, ast.Expr):
-        is_print = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
-        return not is_print and not isinstance(node.value, ast.Constant)
-    return isinstance(node, LOOKING) and not is_always_true(node)
-
-
-def is_always_true(node: ast.AST) -> bool:
-    """Whether it is an assert that is true by its form: `assert True`, `assert x or 1`, `assert (something,
-    "message")`."""
-    return isinstance(node, ast.Assert) and is_true(node.test)
-
-
-def is_true(value: ast.expr) -> bool:
-    """Whether the expression is true for any values of its names."""
-    if isinstance(value, ast.Constant):
-        return bool(value.value)
-    if isinstance(value, ast.Tuple | ast.List | ast.Set):
-        return any(not isinstance(element, ast.Starred) for element in value.elts)
-    if isinstance(value, ast.BoolOp):
-        return (any if isinstance(value.op, ast.Or) else all)(map(is_true, value.values))
-    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
-        return isinstance(value.operand, ast.Constant) and not value.operand.value
-    return isinstance(value, ast.Lambda | ast.GeneratorExp)
-
-
-def only_computes(function: Any) -> bool:
-    """Whether a test only computes and returns values, which nothing checks.
-
-    False also if the source cannot be read.
-    """
-    import inspect
-
-    try:
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (*UNREADABLE, OSError, TypeError):
-        return False
-    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
-        return False
-    nodes = [node for statement in definition.body for node in ast.walk(statement)]
-    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
-    return not any(map(may_look, nodes)) and (returns or any(map(is_always_true, nodes)))
-
-
 def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
     while trace is not None:
         if trace.tb_frame.f_globals.get("__name__") in ANSWERS:
@@ -191,33 +117,6 @@ def is_of_the_answer(error: BaseException) -> bool:
     """Whether code of the answer raised an error, or a name that the answer lacks is imported from it."""
     is_lacking = isinstance(error, ImportError) and error.name in ANSWERS
     return is_lacking or passes_through_the_answer(error.__traceback__)
-
-
-def watch_for_reads(paths: list[str]) -> Callable[[], bool]:
-    """Returns whether one of the files was opened since, as an import does, or may have been, unseen.
-
-    Libraries in C read data unseen, other processes everything, and PyPy tells of nothing.
-    """
-    is_code = {os.path.splitext(path)[1] for path in paths} == {".py"}
-    watched, realpath = {os.path.realpath(path) for path in paths}, os.path.realpath
-    names = {os.path.basename(path) for path in watched}
-    events: set[str] = set()
-
-    def see(event: str, given: tuple[Any, ...]) -> None:
-        """Calls nothing that the tests may have replaced, unless a file of that name is opened."""
-        events.add(event)
-        path = given[0] if event == "open" else None
-        if isinstance(path, str) and path.rpartition(os.sep)[2] in names and realpath(path) in watched:
-            events.add("read")
-
-    sys.addaudithook(see)
-    return lambda: not is_code or bool(events & {"read", *STARTS_A_PROCESS}) or "open" not in events
-
-
-STARTS_A_PROCESS = {
-    "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty",
-}  # fmt: skip
-"""Audit events (https://docs.python.org/3/library/audit_events.html, seen 2026-12-01)."""
 
 
 def missing_import(error: BaseException | None) -> tuple[str | None, str | None]:
@@ -321,10 +220,6 @@ def silence_unittest() -> None:
     def main(*_given: object, **_named: object) -> None: ...
 
     unittest.main = main
-
-
-LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
-"""Statements that can detect a wrong answer."""
 
 
 ENOUGH = 40_000
