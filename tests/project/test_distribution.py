@@ -116,4 +116,5 @@ def test_the_image_runs_as_an_unprivileged_user_and_chargehand_is_its_entrypoint
     lines = (PROJECT / "Dockerfile").read_text(encoding="utf-8").splitlines()
 
     assert "USER 10001" in lines
+    assert "    && mkdir --mode 1777 /data && mkdir /project" in lines  # whatever `--user` names may use it
     assert lines[-1] == 'ENTRYPOINT ["chargehand"]'

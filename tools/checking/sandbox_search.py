@@ -37,9 +37,15 @@ _INSTALL = "install bubblewrap: apt-get install bubblewrap (or dnf, pacman, apk,
 _REMEDY_ON_A_MAC = f"install docker or podman, start it, and let it pull {IMAGE}"
 _USER_NAMESPACES = (
     f"{_INSTALL}; and allow it to create user namespaces: sysctl user.max_user_namespaces must not be 0; where"
-    " AppArmor restricts them (Ubuntu 24.04 and later), /usr/bin/bwrap needs a profile that allows `userns`; a"
-    " container must be started with the rights to create namespaces"
+    " AppArmor restricts them (Ubuntu 24.04 and later), /usr/bin/bwrap needs a profile that allows `userns`"
 )
+_IN_A_CONTAINER = (
+    "start this container with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, and where"
+    " AppArmor is in use with `--security-opt apparmor=unconfined`: bubblewrap makes namespaces and mounts /proc there"
+)
+"""Enough for podman 4.3 and docker 20.10 with a user without rights inside (seen 2026-12-01)."""
+_CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Where docker and podman put a file to say that this is a container."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Backends:
     image: str = IMAGE
     interpreter: Interpreter | None = None
     """The user's Python. None: our own."""
+    in_container: bool = False
+    """Whether this process runs in a container of docker or podman."""
 
 
 _UNSAFE = (
@@ -136,7 +144,12 @@ async def search_sandbox(platform: str, backends: Backends) -> SandboxSearch:
             whose = f"; tests have the packages of {sandbox.packages}" if sandbox.packages else ""
             return SandboxSearch(sandbox, f"{sandbox.name} works; its escape probe got nothing out{whose}")
         failures.append(f"{where} is refused, its escape probe got out: {got_out}")
-    remedy = _REMEDY_ON_A_MAC if platform == "darwin" else _USER_NAMESPACES if backends.bubblewraps else _INSTALL
+    if platform == "darwin":
+        remedy = _REMEDY_ON_A_MAC
+    elif not backends.bubblewraps:
+        remedy = _INSTALL
+    else:
+        remedy = _IN_A_CONTAINER if backends.in_container else _USER_NAMESPACES
     if backends.interpreter is not None:
         remedy = f"see whether it works without `[sandbox] python` in config.toml, or else {remedy}"
     return SandboxSearch(None, "; ".join(failures) or _NOTHING_HERE[platform], remedy)
@@ -175,6 +188,7 @@ def _backends(choice: SandboxConfig) -> Backends:
         engines=engines,
         image=choice.image,
         interpreter=None if choice.python is None else named_interpreter(choice.python),
+        in_container=any(path.exists() for path in _CONTAINER_FILES),
     )
 
 

@@ -27,6 +27,13 @@ async def test_without_bubblewrap_the_remedy_is_the_install_command():
     assert "apt-get install bubblewrap" in (search.remedy or "")
 
 
+async def test_in_a_container_the_remedy_is_how_to_start_it(tmp_path):
+    search = await search_sandbox("linux", Backends([tmp_path / "bwrap"], in_container=True))
+
+    assert "--security-opt systempaths=unconfined" in (search.remedy or "")
+    assert "install bubblewrap" not in (search.remedy or "")
+
+
 async def test_a_program_that_is_not_bubblewrap_is_skipped_with_the_reason(tmp_path):
     fake_bwrap = tmp_path / "bwrap"
     fake_bwrap.write_text("#!/bin/sh\necho something else\n")
