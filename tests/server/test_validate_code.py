@@ -87,6 +87,22 @@ async def test_tests_can_read_a_validated_file_that_is_not_python(
     assert [check["name"] for check in answer["checks_run"]] == ["parse", "tests"]
 
 
+async def test_a_file_that_the_copy_of_the_project_leaves_out_fails_no_code(open_server: OpenServer, tmp_path: Path):
+    project = tmp_path / "project"
+    project.mkdir(exist_ok=True)
+    (project / "doubling.py").write_text(GOOD)
+    (project / "cert.pem").write_text("x")
+    tests = "assert double(4) == 8\nassert open({!r}).read()"
+    async with open_server(Script()) as server:
+        there, nowhere = [
+            await server.call("validate_code", files=["doubling.py"], tests=tests.format(file), depth="static")
+            for file in ("cert.pem", "no.pem")
+        ]
+
+    assert (there["verdict"], nowhere["verdict"]) == ("uncertain", "fail")
+    assert any("they need cert.pem, which the copy that they run in leaves out" in note for note in there["notes"])
+
+
 async def test_the_reviewer_gets_task_and_code_and_answers_by_schema(open_server: OpenServer):
     script = Script({VALIDATOR: [review("fail", ("2 * n", "Overflows for strings."))]})
     async with open_server(script) as server:

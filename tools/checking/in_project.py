@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from .executor import Executor
 from .import_path import import_path, path_beside
 from .languages import runtime_of
@@ -32,6 +34,7 @@ async def run_in_project(
     Raises FileRefused if the project cannot be copied.
     """
     from .interpreter import linked_folders
+    from .lacking import excused
     from .project_copy import copied_project
     from .running import InPlace, run_project_tests, run_tests
     from .running_node import InProject
@@ -48,14 +51,16 @@ async def run_in_project(
         in_place = InPlace(copy, imported, tuple(names), (*changed, *linked), tuple(texts), main_path, paths)
         if tests.code is None:
             answer = text if runtime_of(language) == "python" else ""
-            return await run_project_tests(
+            result = await run_project_tests(
                 answer, tests.files, copy, sandbox, executor.limits, in_place, executor.search
             )
-        if runtime_of(language) not in tests.languages:
-            return await executor.tests_of_a_file(tests.code, tests.likely_language, copy, sandbox)
-        if runtime_of(language) == "javascript":
-            return await executor.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
-        return await run_tests(text, tests.code, sandbox, executor.limits, in_place, executor.search)
+        elif runtime_of(language) not in tests.languages:
+            result = await executor.tests_of_a_file(tests.code, tests.likely_language, copy, sandbox)
+        elif runtime_of(language) == "javascript":
+            result = await executor.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
+        else:
+            result = await run_tests(text, tests.code, sandbox, executor.limits, in_place, executor.search)
+        return await anyio.to_thread.run_sync(excused, result, root, copy)
 
 
 def why_unseen(file: Path, root: Path) -> str:

@@ -1,10 +1,13 @@
 """What commands say when the sandbox lacks what they need, and what the user can do about it."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..some_names import some_names
+from .result import CheckResult
+from .sandbox import WORK_FOLDER
 
 _SAID = re.compile(
     "|".join(
@@ -44,6 +47,10 @@ _TOO_LITTLE_MEMORY = re.compile(
 )
 _NO_HISTORY = re.compile(r"\bnot a git repository\b|\bare you in a Git repository directory\b")
 """What git and pre-commit say in a copy of a project."""
+_NO_FILE = re.compile(
+    r"""[Nn]o such file or directory[^\n'"]*['"]([^'"\n]+)['"]"""  # Python, Node.js
+    r"|(?<![^\s:])([^\s:'\"]+): [Nn]o such file or directory"  # Go, shells
+)
 _FOLDERS_SHOWN = 8
 _PACKAGES = ("node_modules", ".yarn/cache", ".venv", "venv", "vendor")
 """Folders of packages in projects, which are not copied, or if git does not ignore them."""
@@ -56,7 +63,35 @@ def lacks_in(output: str, project: Path, copy: Path) -> Sequence[str]:
     """
     said = [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY, _NO_HISTORY) for found in pattern.finditer(output)]
     modules = {found[0]: _module_in(found) for found in _PYTHON_MODULE.finditer(output)}
+    if (file := left_out_file(output, project, copy)) is not None:
+        said.append(file)
     return [*said, *(words for words, module in modules.items() if not _is_for_the_answer(module, project, copy))]
+
+
+def left_out_file(output: str, project: Path, copy: Path) -> str | None:
+    """The first missing file of which an output tells and that the project has, but not its copy; relative to both.
+
+    Git ignores it, or its name is one of secrets.
+    """
+    for found in _NO_FILE.finditer(output):
+        path = next(filter(None, found.groups())).removeprefix(f"{WORK_FOLDER}/")
+        is_inside = not Path(path).is_absolute() and ".." not in Path(path).parts
+        if is_inside and (project / path).is_file() and not os.path.lexists(copy / path):
+            return path
+    return None
+
+
+def excused(result: CheckResult, project: Path, copy: Path) -> CheckResult:
+    """The result of tests, unless they failed for a file that the copy of the project leaves out: no result then."""
+    failure = result.first_failure or ""
+    missing = left_out_file(failure, project, copy) if result.outcome == "failed" else None
+    if missing is None:
+        return result
+    why = (
+        f"they need {missing}, which the copy that they run in leaves out, as git ignores it or its name is one of"
+        " secrets; a command of yours, [checks.NAME] in config.toml, can run them with it in `read_only`"
+    )
+    return CheckResult(result.name, "not_run", note=f"{why}. {failure[:300]}")
 
 
 def _module_in(found: re.Match[str]) -> str:
@@ -82,6 +117,8 @@ def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
         return f"let the command of [checks.{name}] find it, as `python -m pytest` does and `pytest` alone does not"
     if lack is not None and _TOO_LITTLE_MEMORY.fullmatch(lack):
         return f"raise `memory_mb` of [checks.{name}] in the config file"
+    if lack is not None and (project / lack).is_file():
+        return f"name {project / lack} in `read_only` of [checks.{name}] in the config file"
     if lack is not None and _NO_HISTORY.fullmatch(lack):
         return f"the copy has no git history: let the command of [checks.{name}] do without, or begin with `git init`"
     found = some_names(_left_out(project, copy), _FOLDERS_SHOWN)

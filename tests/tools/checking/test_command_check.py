@@ -287,6 +287,20 @@ async def test_a_command_that_lacks_something_without_the_answer_too_does_not_fa
 
 
 @pytest.mark.parametrize(
+    "command", ["cat .env", "python3 -c \"open('.env')\"", "cat no-such-file", "cat lib/answer.txt && exit 1"]
+)
+async def test_a_file_of_the_project_that_its_copy_leaves_out_fails_no_answer(
+    sandbox: Sandbox, project: Path, command: str
+):
+    result = await run_command_check(replace(CHECK, command=("sh", "-c", command)), "good", None, project, sandbox)
+
+    assert result.outcome == ("not_run" if ".env" in command else "failed")
+    assert result.outcome == "failed" or f"name {project / '.env'} in `read_only` of [checks.unit]" in (
+        result.note or ""
+    )
+
+
+@pytest.mark.parametrize(
     ("said", "remedy"),
     [
         ("make: mypy: No such file or directory", "a cache in your home folder"),
