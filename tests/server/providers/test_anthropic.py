@@ -130,6 +130,16 @@ async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, make_reque
     assert [e.input_tokens for e in peer.journal.exchanges] == [first.usage.input_tokens, second.usage.input_tokens]
 
 
+async def test_the_next_task_reads_the_system_prompt_from_the_cache(claude, make_request, observer):
+    async with claude(lambda _: REPLY) as (_, provider):
+        system = "Keep to the rules of the house.\n" * 800
+        for task in ("Write one.", "Write two."):
+            request = make_request("claude-haiku-5-5", system=system, turns=(Turn("user", task),))
+            usage = (await provider.generate(request, observer)).usage
+
+    assert usage.cache_read_tokens > 0
+
+
 @contextlib.asynccontextmanager
 async def answering(events: Sequence[dict]) -> AsyncGenerator[tuple[Provider, list[dict]]]:
     """An adapter whose vendor streams these events, and the bodies of its requests."""
@@ -185,6 +195,12 @@ UNSIGNED = {"type": "content_block_start", "index": 1, "content_block": {"type":
         ({"usage": None}, [TEXT_BEGUN, TEXT], {"usage": None}, None),
         ({"usage": {"input_tokens": 9, "output_tokens": 1}}, [TEXT_BEGUN, TEXT], {}, None),
         ({"usage": None}, [TEXT], {"usage": {"input_tokens": 9, "output_tokens": 5}}, Usage(9, 5)),
+        (
+            {"usage": {"input_tokens": 9, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 4}},
+            [TEXT],
+            {"usage": {"output_tokens": 5}},
+            Usage(103, 5, cache_read_tokens=90, cache_write_tokens=4),
+        ),
         ({"usage": None}, [TEXT, UNSIGNED], {"usage": {"input_tokens": 9, "output_tokens": 5}}, Usage(9, 5)),
     ],
 )
@@ -211,8 +227,17 @@ async def test_an_answer_with_fewer_fields_than_the_vendors_is_taken_and_missing
     assert bodies[1]["messages"][1]["content"] == [{"type": "text", "text": "x = 1"}]
 
 
-async def test_an_event_of_another_form_breaks_the_stream(make_request, observer):
-    async with answering([{"type": "content_block_delta", "index": 0, "delta": "x"}]) as (provider, _):
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"type": "content_block_delta", "index": 0, "delta": "x"}],
+        [TEXT_BEGUN, TEXT, {"type": "message_stop"}],
+        [TEXT_BEGUN, TEXT, {"type": "message_delta", **ENDED, "usage": {"output_tokens": 5}}],
+    ],
+    ids=["another form", "no reason to stop", "no end"],
+)
+async def test_a_stream_without_all_that_belongs_to_its_end_is_broken(make_request, observer, events):
+    async with answering(events) as (provider, _):
         with pytest.raises(BrokenStream):
             await provider.generate(make_request("claude-haiku-5-5"), observer)
 
