@@ -8,7 +8,7 @@ import pytest
 from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 from opened_ledger import opened_ledger
-from rename_task import RENAME, RIGHT
+from rename_task import RENAME, RIGHT, TESTS, WRONG
 from running_server import Connect, OpenServer, RunningServer, Script, text_of
 
 pytestmark = pytest.mark.anyio
@@ -82,27 +82,29 @@ async def test_a_task_of_another_project_is_shown_without_its_text_and_not_compl
 ):
     other_project = tmp_path / "elsewhere"
     other_project.mkdir()
-    async with open_server(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as server:
-        receipt = await server.call("delegate_generation", task=RENAME)
+    async with open_server(Script({"qwen3:30b-a3b": [RIGHT, WRONG, RIGHT]}), era=era) as server:
+        inline = await server.call("delegate_generation", task=RENAME)
+        receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, output="apply", target="double.py")
         uri = f"chargehand://tasks/{receipt['task_id']}"
         monkeypatch.setenv("CHARGEHAND_ROOTS", str(other_project))
         async with connect(era) as client:
             (content,) = (await client.read_resource(uri)).contents
             offered = (await client.complete(TASKS, {"name": "task_id", "value": ""})).completion
             resumed = await client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
+            resumed_inline = await client.call_tool("delegate_generation", {"resume": inline["task_id"]})
             judged = await client.call_tool("validate_code", {"task_id": receipt["task_id"]})
         own = await read(server, uri)
 
     text = getattr(content, "text", "")
     assert "double" not in text
     assert json.loads(text)["receipt"] is None
-    assert (json.loads(text)["status"], json.loads(text)["model"]) == ("unverified", "qwen3-30b-a3b")
+    assert (json.loads(text)["status"], json.loads(text)["model"]) == ("succeeded", "qwen3-30b-a3b")
     assert "another project" in json.loads(text)["withheld"]
     assert offered.values == []
-    for result in (resumed, judged):
+    for result in (resumed, resumed_inline, judged):
         assert "another project" in text_of(result)
         assert "double" not in result.model_dump_json()
-    assert (resumed.structured_content or {})["status"] == "unverified"
+    assert (resumed.structured_content or {})["status"] == "succeeded"
     assert own["text"] == RENAME
     assert own["project"] not in (None, str(tmp_path / "project"))
 
