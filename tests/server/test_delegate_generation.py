@@ -1,9 +1,11 @@
 """delegate_generation as a host sees it: routing, generation, checks, repair, escalation and accounting."""
 
 import json
+from pathlib import Path
 
 import anyio
 import pytest
+from opened_ledger import opened_ledger
 from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 from running_server import OpenServer, Script, fenced, text_of
 from starlette.requests import Request
@@ -500,7 +502,7 @@ async def test_after_wait_s_the_call_returns_running_and_resume_returns_the_rece
     assert len(running["task_id"]) == 32
 
 
-async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open_server: OpenServer):
+async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open_server: OpenServer, tmp_path: Path):
     async with open_server(Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]}), installed=()) as server:
         running = await server.call("delegate_generation", task=RENAME, wait_s=0)
         await _wait_for_streaming(server.vendors.anthropic.journal)
@@ -512,6 +514,9 @@ async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open
     assert receipt["status"] == "cancelled"
     assert receipt["attempts"][0]["outcome"] == "cancelled"
     assert receipt["cost_usd"] > 0
+    with opened_ledger(tmp_path / "chargehand-home") as db:
+        booked = db.execute("SELECT outcome, ROUND(cost_usd, 6) FROM attempts").fetchall()
+    assert booked == [("cancelled", receipt["cost_usd"])]
     assert exchange.client_disconnected
 
 
@@ -652,3 +657,17 @@ async def test_the_text_shows_the_beginning_and_more_of_the_end_of_a_long_failur
     assert len(whole) > 2_000
     assert f"{whole[:500]}\n[…]\n{whole[-1_100:]}\n```" in text_of(result)
     assert whole.endswith("END\nleft: 4\nright: 5")
+
+
+async def test_each_task_keeps_its_decision_and_only_tests_that_its_text_alone_can_repeat(
+    open_server: OpenServer, tmp_path: Path
+):
+    async with open_server(Script({LOCAL: [RIGHT]})) as server:
+        (tmp_path / "project" / "notes.md").write_text("# Notes\n")
+        for more in ({}, {"context": "Count in tens."}, {"context_files": ["notes.md"]}):
+            receipt = await server.call("delegate_generation", task=RENAME, tests=TESTS, **more)
+            assert receipt["status"] == "succeeded"
+
+    with opened_ledger(tmp_path / "chargehand-home") as db:
+        assert db.execute("SELECT tests FROM tasks ORDER BY begun_at").fetchall() == [(TESTS,), (None,), (None,)]
+        assert db.execute("SELECT COUNT(DISTINCT task_id) FROM decisions").fetchall() == [(3,)]
