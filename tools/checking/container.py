@@ -85,7 +85,8 @@ class Container:
                     options = launch_options(command.limits, 1, 1, _ENVIRONMENT, processes_already=1)
                     ends_after_s = command.limits.wall_s + _SPARE_S
                     options |= {"folder": WORK_FOLDER, "copy_from": _INPUT, "ends_after_s": ends_after_s}
-                    launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *command.words]
+                    words = [_in_image(command.words[0]), *command.words[1:]]
+                    launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *words]
                     connect = [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), str(setup_fd)]
                     return [*connect, *engine, *launch]
 
@@ -120,6 +121,12 @@ class Container:
         with anyio.move_on_after(_TIMEOUT_S):
             command = [str(self._engine), "rm", "--force", name]
             await anyio.run_process(command, check=False, stderr=subprocess.DEVNULL, env=_environment())
+
+
+def _in_image(program: str) -> str:
+    """The image's own program in place of this machine's, Node.js for example."""
+    path = Path(program)
+    return path.name if path.is_absolute() and not path.is_relative_to(CHECKER) else program
 
 
 def _open_to_all(stage: Stage) -> None:

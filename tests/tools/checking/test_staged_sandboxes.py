@@ -260,6 +260,12 @@ def test_a_container_whose_server_was_killed_ends_by_itself():
         assert process.wait(60) == 128 + signal.SIGKILL
 
 
+async def test_a_container_runs_the_images_program_in_place_of_this_machines(container: Container):
+    run = await container.run(Command(["/only/on/this/machine/sh", "-c", "echo found"], limits=SMALL))
+
+    assert run.output == "found\n"
+
+
 async def test_a_command_missing_in_the_image_is_a_sandbox_failure(container: Container):
     with pytest.raises(SandboxFailed, match="No such file or directory: 'no-such-command'"):
         await container.run(Command(["no-such-command"], limits=SMALL))
