@@ -41,6 +41,7 @@ async def delegate(client: Client) -> dict[str, Any]:
 async def test_a_task_is_visible_only_to_the_caller_who_started_it(
     open_http_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
 ):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", "a-token-of-thirty-two-characters")
     async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers, open_issuer() as issuer:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
@@ -48,6 +49,7 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
             open_http_server(issuer=issuer.url) as server,
             server.client(issuer.token(server.url), era) as alice,
             server.client(issuer.token(server.url, sub="bob"), era) as bob,
+            server.client("a-token-of-thirty-two-characters", era) as carol,
         ):
             receipt = await delegate(alice)
             task_id = receipt["task_id"]
@@ -56,11 +58,12 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
                 ("validate_code", {"task_id": task_id, "depth": "static"}),
                 ("report_outcome", {"task_id": task_id, "outcome": "accepted"}),
             ]
-            denied = [await bob.call_tool(tool, arguments) for tool, arguments in calls]
+            denied = [await other.call_tool(tool, arguments) for other in (bob, carol) for tool, arguments in calls]
             with pytest.raises(MCPError) as read_error:
                 await bob.read_resource(f"chargehand://tasks/{task_id}")
             offered = [
-                (await c.complete(TASKS, {"name": "task_id", "value": ""})).completion.values for c in (alice, bob)
+                (await c.complete(TASKS, {"name": "task_id", "value": ""})).completion.values
+                for c in (alice, bob, carol)
             ]
             allowed = [await alice.call_tool(tool, arguments) for tool, arguments in calls]
             (read,) = (await alice.read_resource(f"chargehand://tasks/{task_id}")).contents
@@ -68,7 +71,7 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
     unknown = f"no task {task_id!r} is known"
     assert all(result.is_error and unknown in text_of(result) for result in denied)
     assert unknown in read_error.value.error.message
-    assert offered == [[task_id], []]
+    assert offered == [[task_id], [], []]
     assert [bool(result.is_error) for result in allowed] == [False] * 3
     assert json.loads(getattr(read, "text", ""))["receipt"] == receipt
 
