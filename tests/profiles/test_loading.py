@@ -104,7 +104,7 @@ def test_an_invalid_users_routing_is_reported_and_the_shipped_routing_applies(tm
     [
         ("id: qwen3-14b\ncontext_tokens: -1\n", ["context_tokens", "greater than 0", "got -1", "Correct the value"]),
         ("id: qwen3-14b\nroles: {boss: 1}\n", ["roles.boss", "local_coder"]),
-        ("id: qwen3-14b\nlifecycle:\n  retires_on: 2027-02-30\n", ["day is out of range", "line 3", "Fix that line"]),
+        ("id: qwen3-14b\nlifecycle:\n  retires_on: 2027-02-30\n", ["no timestamp", "line 3", "Fix that line"]),
         ("id: qwen3-14b\ncontext_tokens: !!int many\n", ["not YAML: no int", "line 2"]),
         ("id: qwen3-14b\nroles: {local: 1,\n local: 2}\n", ["'local' occurs twice", "line 3"]),
         ("id: qwen3-14b\ncontxt_tokens: 1\n", ["contxt_tokens", "got 1", "correct its spelling"]),

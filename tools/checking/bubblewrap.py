@@ -38,6 +38,8 @@ _SETTINGS = ("java*", "maven/m2.conf", "maven/logging", "php/*/cli", "php/*/mods
 """What Java, Maven and PHP need of /etc on Debian 12 (seen 2026-11-30); not Maven's settings.xml, which may hold
 passwords."""
 
+_BESIDE_USR = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
+
 
 class Bubblewrap:
     """Runs each command in new namespaces; keeps no state between runs."""
@@ -178,7 +180,7 @@ def _system_folders() -> list[str]:
         arguments += ["--ro-bind-try", path, path]
     for path in (path for pattern in _SETTINGS for path in Path("/etc").glob(pattern)):
         arguments += _read_only(str(path), path)
-    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+    for name in _BESIDE_USR:
         path = Path(name)
         if path.is_symlink():
             arguments += ["--symlink", str(path.readlink()), name]
@@ -189,6 +191,8 @@ def _system_folders() -> list[str]:
 
 def _read_only(inside: str, outside: Path) -> list[str]:
     """Expose one of our paths; its parent folders are created empty and accessible for every user."""
+    if inside == str(outside) and any(outside.is_relative_to(name) for name in _BESIDE_USR):
+        return []  # `_system_folders` shows it; bubblewrap 0.13 mounts on no link
     above = [parent for parent in reversed(Path(inside).parents) if parent != Path("/")]
     folders = [word for parent in above for word in ("--perms", "0755", "--dir", str(parent))]
     return [*folders, "--ro-bind", str(outside), inside]
