@@ -170,7 +170,7 @@ async def test_a_server_that_the_code_starts_is_reached_as_localhost_and_by_the_
 
 async def test_git_commits_without_settings_of_the_user(sandbox: Sandbox):
     run = await sandbox.run(
-        ["sh", "-c", "git init -q && git commit -q --allow-empty -m first && git log --format=%s"], None, Limits()
+        Command(["sh", "-c", "git init -q && git commit -q --allow-empty -m first && git log --format=%s"])
     )
 
     assert run.output.splitlines()[-1] == "first"
@@ -178,17 +178,18 @@ async def test_git_commits_without_settings_of_the_user(sandbox: Sandbox):
 
 async def test_a_hundred_threads_run_at_once(sandbox: Sandbox):
     run = await sandbox.run(
-        [
-            *sandbox.python,
-            "-c",
-            "import threading\n"
-            "together = threading.Barrier(101)\n"
-            "for _ in range(100): threading.Thread(target=together.wait).start()\n"
-            "together.wait()\n"
-            "print('together')\n",
-        ],
-        None,
-        Limits(wall_s=20),
+        Command(
+            [
+                *sandbox.python,
+                "-c",
+                "import threading\n"
+                "together = threading.Barrier(101)\n"
+                "for _ in range(100): threading.Thread(target=together.wait).start()\n"
+                "together.wait()\n"
+                "print('together')\n",
+            ],
+            limits=Limits(wall_s=20),
+        )
     )
 
     assert run.output == "together\n"
