@@ -27,6 +27,7 @@ from ...tools.provider import (
     Unreachable,
     Usage,
 )
+from ...tools.some_names import some_names
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, client_options, not_local, on_behalf_of
 from .error_text import sanitised, text_in
@@ -230,11 +231,10 @@ class OllamaProvider:
     ) -> Availability:
         """unknown: installed models without a profile, given only when no model with a profile is installed."""
         if model is None and unknown:
-            more = f" and {len(unknown) - _NAMES_SHOWN} more" if len(unknown) > _NAMES_SHOWN else ""
             return self._unavailable(
                 profile,
                 f"no model with a profile is installed in Ollama, which has"
-                f" {', '.join(sanitised(name, ()) for name in unknown[:_NAMES_SHOWN])}{more}."
+                f" {some_names([sanitised(name, ()) for name in unknown], _NAMES_SHOWN)}."
                 " `chargehand profiles update --from-releases` makes profiles for them",
             )
         if model is None:

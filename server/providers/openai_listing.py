@@ -14,6 +14,7 @@ import anyio
 from pydantic import ValidationError
 
 from ...tools.provider import ProviderError, Unreachable
+from ...tools.some_names import some_names
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
 from .error_text import sanitised
@@ -48,9 +49,8 @@ class Listing:
             return str(self.problem)
         if self._holds(api_model):
             return None
-        first = sorted(self.context_tokens)[:_NAMES_SHOWN]
-        more = f" and {len(self.context_tokens) - len(first)} more" if len(self.context_tokens) > len(first) else ""
-        has = f"It has {', '.join(sanitised(name, ()) for name in first)}{more}" if first else "It has none"
+        names = [sanitised(name, ()) for name in sorted(self.context_tokens)]
+        has = f"It has {some_names(names, _NAMES_SHOWN)}" if names else "It has none"
         return f"{host} does not list the model {api_model}. {has}: load it there, or correct `api_model`."
 
     def window_of(self, api_model: str) -> int | None:

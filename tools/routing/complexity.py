@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...profiles.vocabulary import TaskType
+from ..some_names import some_names
 from .correction import correct
 from .cues import LEXICON
 from .form import form_of
@@ -237,9 +238,8 @@ def _growth(count: int) -> float:
     return 2 * (1 - 0.5**count)
 
 
-def _some(found: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+def _some(found: Sequence[str]) -> str:
+    return some_names(found, most=6)
 
 
 def _factor(name: str, value: str, contribution: float) -> Factor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..some_names import some_names
 from .candidates import Candidate, ObstacleKind
 
 _MOST_NAMED = 3
@@ -52,8 +53,7 @@ def _reasons(near: Sequence[Candidate]) -> Iterator[str]:
         if obstacle.kind in _REMEDIES:
             yield f"{models[0]}: {why}. {_REMEDIES[obstacle.kind].rstrip('.')}"
         else:
-            more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
-            yield f"{why} (for {', '.join(models[:_MOST_NAMED])}{more})"
+            yield f"{why} (for {some_names(models, _MOST_NAMED)})"
 
 
 def _distance(candidate: Candidate) -> int:
