@@ -54,12 +54,9 @@ def read_task_file(path: Path) -> TaskFile:
         raise UnusableTask(f"{path.name}: {place}{': ' if place else ''}{first['msg']}") from error
 
 
-def task_of(name: str, file: TaskFile, seed: int, *, names_of: int | None = None) -> SuiteTask:
-    """The task for one seed. names_of: the seed that chooses `names`; None: the same.
-
-    Raises UnusableTask.
-    """
-    values = dict(file.values(name, seed, names_of))
+def task_of(name: str, file: TaskFile, seed: int) -> SuiteTask:
+    """The task for one seed. Raises UnusableTask."""
+    values = dict(file.values(name, seed))
 
     def filled(field: str, text: str) -> str:
         try:

@@ -105,14 +105,9 @@ class TaskFile(_Strict):
         """The number of combinations of `varies`."""
         return math.prod(_size(options) for options in self.varies.values())
 
-    def values(self, task: str, seed: int, names_of: int | None = None) -> Mapping[str, str]:
-        """The value of each mark. names_of: the seed that chooses `names`; None: the same."""
-        return dict(
-            [
-                *_chosen(self.varies, f"{task} varies", seed),
-                *_chosen(self.names, f"{task} names", seed if names_of is None else names_of),
-            ]
-        )
+    def values(self, task: str, seed: int) -> Mapping[str, str]:
+        """The value of each mark."""
+        return dict([*_chosen(self.varies, f"{task} varies", seed), *_chosen(self.names, f"{task} names", seed)])
 
     def _used_in(self, *texts: str) -> set[str]:
         """The names that the texts use, directly or inside of values."""

@@ -91,8 +91,8 @@ def _within(points: float) -> float:
     return min(MOST_POINTS, max(-MOST_POINTS, points))
 
 
-def _weightiest(signs: Iterable[tuple[str, float]], most: int = 4) -> tuple[str, ...]:
-    ordered = nlargest(most, signs, key=lambda sign: abs(sign[1]))
+def _weightiest(signs: Iterable[tuple[str, float]]) -> tuple[str, ...]:
+    ordered = nlargest(4, signs, key=lambda sign: abs(sign[1]))
     return tuple(f"{name} {points:+.2f}" for name, points in ordered if abs(points) >= 0.01)
 
 
