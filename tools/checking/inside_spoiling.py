@@ -68,7 +68,7 @@ def spoil(job: dict[str, Any]) -> None:
 
 
 def names_in(tree: ast.Module) -> set[str]:
-    """The names that a module defines or imports, but those of the language, and more."""
+    """The names that are bound anywhere in a module, without those of the language (`__name__`)."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
