@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, settings
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
+# A shell's background job ignores Ctrl-C and one of `nohup` the end of its terminal, and so would the processes that
+# tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The same examples on every machine, and no deadline: slowness on a busy machine says nothing about the code.
 settings.register_profile(
