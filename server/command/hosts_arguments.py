@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,9 +61,10 @@ def _install(chosen: argparse.Namespace) -> int:
             f" a project its own entry with --config PROJECT/{host.project_folder}/{file.name}."
         )
     if change.is_changed:
-        _tell(
-            f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` shows what it can do."
-        )
+        doctor = f"chargehand doctor --host {host.name}"
+        if chosen.config is not None:
+            doctor += f" --config {shlex.quote(str(file))}"
+        _tell(f"Quit {host.title} and start it again; then `{doctor}` shows what it can do.")
     return 0
 
 

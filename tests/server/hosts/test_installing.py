@@ -474,7 +474,9 @@ def test_vs_code_is_asked_for_the_open_folder_only_in_a_projects_own_file(
 
     assert entry(of_project, "vscode")["env"]["CHARGEHAND_ROOTS"] == "${workspaceFolder}"
     assert "CHARGEHAND_ROOTS" not in entry(file, "vscode")["env"]
-    assert capsys.readouterr().out.count("name your folders with --roots") == 1
+    told = capsys.readouterr().out
+    assert told.count("name your folders with --roots") == 1
+    assert f"`chargehand doctor --host vscode --config {of_project}`" in told
 
 
 @pytest.mark.parametrize("flags", [(), ("--with-keys",)])
