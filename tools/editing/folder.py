@@ -90,6 +90,8 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         with contextlib.suppress(FileNotFoundError):
+            # On a read-only disk, `unlink` also refuses names that do not exist.
+            os.lstat(self._at(name), dir_fd=self.descriptor)
             os.unlink(self._at(name), dir_fd=self.descriptor)
 
     def make_folder(self, name: str) -> None:

@@ -251,6 +251,26 @@ async def test_a_change_that_cannot_be_restored_stays_in_the_journal_and_undo_is
     assert Journals(home).find(TASK) is not None
 
 
+async def test_on_a_read_only_disk_nothing_is_written_and_nothing_is_said_to_need_restoring(
+    project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(name: str, *_: object, **__: object) -> None:
+        if not str(name).startswith(str(home)):
+            raise OSError(errno.EROFS, "Read-only file system", str(name))
+
+    def fail(step: str) -> None:
+        if step.startswith("temporary"):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+    change = await change_of(project, {"src/a.py": "A = 2\n"}, "src/a.py")
+    monkeypatch.setattr(os, "unlink", refuse)  # as Linux does, for names that do not exist too
+    with pytest.raises(NotApplied) as caught:
+        apply_change(change, TASK, Journals(home, at_step=fail), NOW)
+
+    assert "The disk is read-only: mount it writable" in str(caught.value)
+    assert "restored" not in str(caught.value)
+
+
 async def test_a_new_file_is_written_on_a_file_system_without_hard_links(
     project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
