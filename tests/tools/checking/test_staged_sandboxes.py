@@ -74,7 +74,7 @@ def here(word):
     for name in ("work", "tmp"):
         word = word.replace(repr("/" + name), repr(os.path.join(scratch, name)))
     return word
-os.environ["KEY_OF_THE_IMAGE"] = "1"
+os.environ.update(KEY_OF_THE_IMAGE="1", PATH=os.path.dirname({python!r}) + ":/usr/bin:/bin")
 os.execv({python!r}, [{python!r}, *map(here, words[2:])])
 """
 
