@@ -49,11 +49,11 @@ _TOOLS_WRITE = (".cache", ".vite", ".vite-temp")
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
-_PARSED = {
+_PROGRAMMING_LANGUAGES = {
     "bash", "c", "cpp", "csharp", "go", "java", "javascript", "kotlin", "lua", "php", "python", "ruby", "rust", "scala",
     "swift", "typescript",
 }  # fmt: skip
-_UNREADABLE = b"<?php )(\n"
+_NONSENSE = b"<?php )(\n"
 """A syntax error in each of these languages."""
 _NAMES_SHOWN = 3
 _IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
@@ -202,11 +202,11 @@ async def _ignores(
 
     Files that the project had are part of what it builds and tests. import_first: as in `_variables`.
     """
-    if not change or not all(language_of_file(path.name) in _PARSED for path in change):
+    if not change or not all(language_of_file(path.name) in _PROGRAMMING_LANGUAGES for path in change):
         return False
     if any((project / path).exists() for path in change):
         return False
-    async with copied_project(project, dict.fromkeys(change, _UNREADABLE)) as copy:
+    async with copied_project(project, dict.fromkeys(change, _NONSENSE)) as copy:
         return (await _run(check, project, copy, sandbox, import_first)).exit_code == 0
 
 

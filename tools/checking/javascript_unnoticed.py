@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .grammar import all_nodes, syntax_tree
 from .javascript import Program
+from .unnoticed import Useless
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
@@ -55,10 +56,10 @@ def only_tells(tests: str, language: str, own: frozenset[str]) -> bool:
     return not any(map(_ENDS.search, called)) and any(name.startswith("console.") for name in called)
 
 
-def spoiled(answer: Program, kind: Literal["refusing", "inert"]) -> str:
+def spoiled(answer: Program, useless: Useless) -> str:
     """The text of a useless answer with the same names: each refuses to be used, or gives itself and equals nothing."""
     names = sorted((answer.values | answer.exported) - answer.types - {"default"})
-    text = _SPOILED % _TRAPS[kind]
+    text = _SPOILED % _TRAPS[useless]
     if answer.system == "cjs":
         listed = ", ".join(f"{name}: spoiled$" for name in names)
         return f"{text}module.exports = {{ {listed} }};\n"

@@ -26,7 +26,7 @@ from .import_path import ImportPath
 from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
-from .unnoticed import TOLD, UNNOTICED, may_notice_nothing, only_tells
+from .unnoticed import TOLD, Useless, may_notice_nothing, only_tells, tried_on_useless_answers
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"
@@ -117,11 +117,12 @@ async def run_tests(
     if result.outcome == "passed" and only_tells(tests):
         return not_run(f"nothing was tested: {TOLD}")
     if result.outcome == "passed" and (in_place is None or in_place.main) and may_notice_nothing(tests):
-        for spoiled in ("refusing", "inert"):
-            again = {**job, "spoiled": spoiled, "file": in_place.main if in_place is not None else None}
-            if (await _run(again, folder, sandbox, limits, search, in_place)).outcome != "passed":
-                return result
-        return not_run(f"nothing was tested: {UNNOTICED}")
+        main = in_place.main if in_place is not None else None
+
+        async def run_again(useless: Useless) -> CheckResult:
+            return await _run({**job, "spoiled": useless, "file": main}, folder, sandbox, limits, search, in_place)
+
+        return await tried_on_useless_answers(result, run_again)
     return result
 
 

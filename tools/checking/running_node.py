@@ -30,7 +30,7 @@ from .javascript_vacuous_asserts import first_vacuous_assert
 from .node import FITS_WASM, INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
-from .unnoticed import TOLD, UNNOTICED
+from .unnoticed import TOLD, Useless, tried_on_useless_answers
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/node.mjs"
@@ -119,11 +119,12 @@ async def run_node_tests(
     if only_tells(tests, language, theirs.values):
         return not_run(f"nothing was tested: {TOLD}")
     if may_notice_nothing(tests, language, theirs.values):
-        for kind in ("refusing", "inert"):
-            again = {**job, "answer": spoiled(answers, kind)}
-            if (await _run(again, nonce, runner, sandbox, node, limits, copy)).outcome != "passed":
-                return result
-        return not_run(f"nothing was tested: {UNNOTICED}")
+
+        async def run_again(useless: Useless) -> CheckResult:
+            again = {**job, "answer": spoiled(answers, useless)}
+            return await _run(again, nonce, runner, sandbox, node, limits, copy)
+
+        return await tried_on_useless_answers(result, run_again)
     return result
 
 

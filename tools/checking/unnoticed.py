@@ -2,13 +2,21 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Literal
+
+from .result import CheckResult
+from .verdict import not_run
 
 TOLD = "the tests only print or compare what the answer gives, and no value ends them; write `assert`"
-UNNOTICED = (
+_UNNOTICED = (
     "the tests pass whatever the answer does, as no failure ends them; let one raise, or exit with 1. Asserts in a"
     " subprocess, a pool or a function that nobody calls, or behind a handler of errors, do not"
 )
+Useless = Literal["refusing", "inert"]
+"""An answer that raises at each use, or one that gives itself and equals nothing."""
+_USELESS: tuple[Useless, ...] = ("refusing", "inert")
+
 _COULD_RAISE = re.compile(r"(?i)assert|raise|fail|exit|abort|check|verify|validate|expect|ensure|require|run|main")
 """Names of functions, defined elsewhere, that may raise for a wrong answer."""
 _TELLS = re.compile(
@@ -16,6 +24,16 @@ _TELLS = re.compile(
 )
 """Calls whose result only a reader sees."""
 _EXPECTING = ("raises", "assertRaises", "assertRaisesRegex", "warns", "assertWarns", "assertLogs", "deprecated_call")
+
+
+async def tried_on_useless_answers(
+    result: CheckResult, run: Callable[[Useless], Awaitable[CheckResult]]
+) -> CheckResult:
+    """The result of tests that passed; `not_run` if they pass both useless answers too. run: runs them on one."""
+    for useless in _USELESS:
+        if (await run(useless)).outcome != "passed":
+            return result
+    return not_run(f"nothing was tested: {_UNNOTICED}")
 
 
 def may_notice_nothing(tests: str) -> bool:

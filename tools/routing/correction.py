@@ -27,6 +27,7 @@ CLIP_AT = 3.0
 MOST_POINTS = 2.0
 """Maximum that form, or words, can add or subtract."""
 
+_MOST_NAMED = 4
 _WORDS_READ = 600
 # No correction up to the first number of words, full correction from the second.
 _FROM_WORDS, _FULLY_WORDS = 20, 60
@@ -92,7 +93,7 @@ def _within(points: float) -> float:
 
 
 def _weightiest(signs: Iterable[tuple[str, float]]) -> tuple[str, ...]:
-    ordered = nlargest(4, signs, key=lambda sign: abs(sign[1]))
+    ordered = nlargest(_MOST_NAMED, signs, key=lambda sign: abs(sign[1]))
     return tuple(f"{name} {points:+.2f}" for name, points in ordered if abs(points) >= 0.01)
 
 
