@@ -26,7 +26,7 @@ from .import_path import ImportPath
 from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
-from .unnoticed import TOLD, Useless, may_notice_nothing, only_tells, tried_on_useless_answers
+from .unnoticed_failures import TOLD, Useless, may_notice_nothing, only_tells, tried_on_useless_answers
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"

@@ -25,12 +25,12 @@ from .javascript import (
     with_one_solution,
     with_tracked_exits,
 )
-from .javascript_unnoticed import may_notice_nothing, only_tells, spoiled
+from .javascript_unnoticed_failures import may_notice_nothing, only_tells, spoiled
 from .javascript_vacuous_asserts import first_vacuous_assert
 from .node import FITS_WASM, INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed
-from .unnoticed import TOLD, Useless, tried_on_useless_answers
+from .unnoticed_failures import TOLD, Useless, tried_on_useless_answers
 from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/node.mjs"

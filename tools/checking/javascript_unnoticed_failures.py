@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .grammar import all_nodes, syntax_tree
 from .javascript import Program
-from .unnoticed import Useless
+from .unnoticed_failures import Useless
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
