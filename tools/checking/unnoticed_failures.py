@@ -11,7 +11,7 @@ from .verdict import not_run
 TOLD = "the tests only print or compare what the answer gives, and no value ends them; write `assert`"
 _UNNOTICED = (
     "the tests pass whatever the answer does, as no failure ends them; let one raise, or exit with 1. Asserts in a"
-    " subprocess, a pool or a function that nobody calls, or behind a handler of errors, do not"
+    " loop over nothing, a subprocess, a pool or a function that nobody calls, or behind a handler of errors, do not"
 )
 Useless = Literal["refusing", "inert"]
 """An answer that raises at each use, or one that gives itself and equals nothing."""
