@@ -46,10 +46,6 @@ class LedgerUpdate:
     """Whether there are more changes than the limit."""
 
     @property
-    def is_empty(self) -> bool:
-        return not self.entered and not self.gone
-
-    @property
     def added(self) -> list[str]:
         return [one.entry for one in _distinct(self.entered)]
 

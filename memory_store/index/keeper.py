@@ -163,8 +163,11 @@ class IndexKeeper:
         version = self._ledger.version
         if self._synced_at is not None and version == self._synced_at:
             return True
-        while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
-            if isinstance(index, LayeredIndex) and change.is_more and index.pending > _LAYER_AT_MOST:
+        is_more = True
+        while is_more:
+            change = await self._contents.next_change(_AT_ONCE)
+            is_more = change.is_more
+            if is_more and isinstance(index, LayeredIndex) and index.pending > _LAYER_AT_MOST:
                 self._fall_back(self._active, None)
                 return False
             if change.entered:

@@ -354,6 +354,21 @@ async def test_the_index_holds_only_the_newest_tasks(ledger, open_keeper):
     assert {neighbour.task_id for neighbour in after} == {*ids[50:], *late}
 
 
+async def test_a_new_task_is_found_after_an_import_of_many_that_are_too_old_for_the_index(ledger, open_keeper):
+    unit_vectors = vectors(700)
+    await add_tasks(ledger, unit_vectors[:20])
+
+    async with open_keeper(capacity=10) as keeper:
+        await wait_for_phase(keeper, "ready")
+        await add_tasks(ledger, unit_vectors[20:699], prefix="old")
+        await ledger.write(lambda db: db.execute("UPDATE tasks SET begun_at = -1 WHERE id GLOB 'old*'"))
+        (new,) = await add_tasks(ledger, unit_vectors[699:], prefix="new")
+        await ledger.write(lambda db: db.execute("UPDATE tasks SET begun_at = 1000 WHERE id GLOB 'new*'"))
+
+        assert await nearest_ids(keeper, unit_vectors[699:]) == [new]
+        assert await nearest_ids(keeper, unit_vectors[20:21]) == [None]
+
+
 async def test_vectors_of_another_embedder_are_never_found(ledger, open_keeper):
     unit_vectors = vectors(20)
     own_ids = await add_tasks(ledger, unit_vectors[:10], prefix="ours")
