@@ -204,7 +204,7 @@ class Memory:
         try:
             # Local-only tasks come last: a remote embedder refuses them after all others are done.
             for local_only in (False, True):
-                while batch := await unembedded.missing(self._ledger, self._embedder.id, _BATCH, local_only=local_only):
+                async for batch in unembedded.missing(self._ledger, self._embedder.id, _BATCH, local_only=local_only):
                     self._progress = (done, total)
                     vectors = await self._embedder.embed([task.text for task in batch], local_only=local_only)
                     await embeddings.store(self._ledger, self._embedder.id, [task.id for task in batch], vectors)

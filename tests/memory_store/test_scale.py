@@ -1,4 +1,4 @@
-"""The ledger queries of a decision cost the same however many tasks are remembered.
+"""The ledger queries of a decision, and of each batch of an embedding, cost the same for any number of tasks.
 
 Cost is counted in steps of SQLite's virtual machine, not in time.
 """
@@ -17,6 +17,7 @@ from chargehand.memory_store.embedding.lexical import LexicalEmbedder, embed
 from chargehand.memory_store.index.vector_index import Neighbour
 from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
 from chargehand.memory_store.ledger_file import open_file
+from chargehand.memory_store.memory import Memory
 from chargehand.memory_store.pace import read_paces
 from chargehand.memory_store.recall import RecallQuery, recall
 from chargehand.profiles.routing_rules import Prior
@@ -99,3 +100,18 @@ async def test_ledger_queries_of_a_decision_take_no_more_steps_with_twenty_times
         await counted.ledger.aclose()
 
     assert steps[1] <= steps[0] + 2
+
+
+async def test_the_last_tasks_without_a_vector_take_no_more_steps_than_the_first(tmp_path: Path):
+    counted = CountedLedger(tmp_path)
+    await add_delegations(counted.ledger, 64 * 60)
+    await counted.ledger.write(lambda db: db.execute("DELETE FROM embeddings"))
+    embedder = LexicalEmbedder()
+    memory = Memory(counted.ledger, embedder, lambda _: None, prior=QUESTION.prior, gate=0.8, clock=lambda: NOW)
+    seen: list[int] = []
+
+    embedded = await memory.embed_missing(lambda *_: seen.append(counted.hundreds))
+    await counted.ledger.aclose()
+
+    assert embedded.done == 64 * 60
+    assert seen[-1] - seen[-11] <= 2 * (seen[10] - seen[0])
