@@ -16,15 +16,14 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
-from ..some_names import some_names
 from .import_path import path_beside
 from .interpreter import has_module, linked_folders, python_folders, python_of
 from .lacking import lacks_in, remedy
-from .languages import language_of_file
 from .node import FITS_WASM, ask_node
 from .project_copy import copied_project
 from .result import CheckResult
 from .sandbox import Command, Limits, Sandbox, SandboxFailed, SandboxRun
+from .unused_code import useless_change
 from .verdict import FAILURE_CHARACTERS, SHIPPED, clip, not_run, why_no_verdict
 
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
@@ -49,13 +48,6 @@ _TOOLS_WRITE = (".cache", ".vite", ".vite-temp")
 _MAY_NOT_BE_THERE = (126, 127)
 """Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
-_PROGRAMMING_LANGUAGES = {
-    "bash", "c", "cpp", "csharp", "go", "java", "javascript", "kotlin", "lua", "php", "python", "ruby", "rust", "scala",
-    "swift", "typescript",
-}  # fmt: skip
-_NONSENSE = b"<?php )(\n"
-"""A syntax error in each of these languages."""
-_NAMES_SHOWN = 3
 _IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
 """Run by the sandbox's Python; exits with 1 if the command cannot be found or executed."""
 
@@ -147,10 +139,11 @@ async def run_command_check(
                 to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
                 why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
                 return not_run(f"{why}; {to_do}", check.name)
-            if run.exit_code == 0 and await _ignores(check, change or {}, project, sandbox, import_first):
-                names = some_names([path.as_posix() for path in written], _NAMES_SHOWN)
-                why = f"it passes whatever is in {names}, which nothing it runs reads: add tests of it"
-                return not_run(why, check.name)
+            useless = useless_change(change or {}, project, (check.name, *check.command))
+            if run.exit_code == 0 and useless is not None:
+                async with copied_project(project, useless.files) as without:
+                    if (await _run(check, project, without, sandbox, import_first)).exit_code == 0:
+                        return not_run(useless.why, check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
     judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, note)
@@ -189,25 +182,6 @@ async def _lack_without_the_answer(
     async with copied_project(project) as unchanged:
         before = await _run(check, project, unchanged, sandbox, import_first)
     return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
-
-
-async def _ignores(
-    check: CommandCheck,
-    change: Mapping[Path, bytes],
-    project: Path,
-    sandbox: Sandbox,
-    import_first: Sequence[str],
-) -> bool:
-    """Whether a command that passed does so with unreadable files too, if the answer is new files of code alone.
-
-    Files that the project had are part of what it builds and tests. import_first: as in `_variables`.
-    """
-    if not change or not all(language_of_file(path.name) in _PROGRAMMING_LANGUAGES for path in change):
-        return False
-    if any((project / path).exists() for path in change):
-        return False
-    async with copied_project(project, dict.fromkeys(change, _NONSENSE)) as copy:
-        return (await _run(check, project, copy, sandbox, import_first)).exit_code == 0
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:

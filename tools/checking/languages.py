@@ -78,6 +78,12 @@ _LOOKING = tuple((language, re.compile(rf"\s*(?:{pattern})")) for language, patt
 
 _LINES_LOOKED_AT = 200
 
+_TESTS = re.compile(
+    r"(?:^|[/\\])(?:(?:tests?|__tests__)[/\\].*"
+    r"|(?:test_[^/\\]*|conftest|[^/\\]*(?:_test|_spec|\.test|\.spec|Tests?|Spec))\.\w+)$"
+)
+"""Names that pytest, Go, Jest, RSpec and JUnit give files of tests, and folders of tests."""
+
 
 def language_of(code: str, named: str | None) -> str | None:
     """The language of code: by the given name (a fence's tag), else guessed from the code."""
@@ -99,6 +105,11 @@ def language_of_file(path: str) -> str | None:
     name = PurePath(path).name.lower()
     said = next((language for language, pattern in _NAMES if re.fullmatch(pattern, name)), None)
     return said or _LANGUAGES.get(PurePath(name).suffix.removeprefix("."))
+
+
+def is_file_of_tests(path: str) -> bool:
+    """Whether a path, relative to its project, is that of tests or of what they need, by its names."""
+    return _TESTS.search(path) is not None
 
 
 def language_to_check(path: str, text: str) -> str | None:

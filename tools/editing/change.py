@@ -1,13 +1,13 @@
 """Plans the change of an answer: the files to write, and the ones that must not be written."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio.to_thread
 
+from ..checking.languages import is_file_of_tests
 from ..errors import CallerError
 from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in, visible
@@ -121,7 +121,7 @@ def plan_change(workspace: Workspace, answer: Answer) -> Change:
             continue
         if after != source.data:
             files.append(_change(source, text, after))
-            if source.data is not None and path != workspace.target and _IS_TESTS.search(path):
+            if source.data is not None and path != workspace.target and is_file_of_tests(path):
                 losses.append(f"{source.path}: its tests were changed too; see that they still ask for as much.")
             if path in proposal.gone:
                 losses.append(f"{source.path}: its new text no longer mentions {proposal.gone[path]}.")
@@ -135,10 +135,6 @@ def plan_change(workspace: Workspace, answer: Answer) -> Change:
         )
         return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
     return Change(tuple(files), notes=(*left_out, *losses))
-
-
-_IS_TESTS = re.compile(r"(?:^|[/\\])(?:test_[^/\\]*|conftest|[^/\\]*(?:_test|_spec|\.test|\.spec|Tests?|Spec))\.\w+$")
-"""Names that pytest, Go, Jest, RSpec and JUnit give files of tests."""
 
 
 def _unseen_lost(source: Source, text: str) -> str | None:

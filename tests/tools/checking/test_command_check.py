@@ -52,18 +52,39 @@ async def test_another_exit_code_fails_with_the_output(sandbox: Sandbox, project
         ("python3 new.py", "new.py", "passed"),
         ("true", "old.py", "passed"),
         ("true", "new.md", "passed"),
+        ("python3 test_new.py", "new.py test_new.py", "not_run"),
+        ("python3 test_new.py", "new.py test_old.py test_new.py", "not_run"),
+        ("python3 test_new.py; python3 new.py", "new.py test_new.py", "passed"),
+        ("python3 test_new.py", "test_new.py", "passed"),
     ],
 )
 async def test_a_command_that_passes_whatever_is_in_new_code_counts_as_not_run(
     sandbox: Sandbox, project: Path, command: str, written: str, outcome: str
 ):
-    (project / "old.py").write_text("old = 1\n")
-    change = {Path(written): b"new = 1\n"}
+    for old in ("old.py", "test_old.py"):
+        (project / old).write_text("old = 1\n")
+    change = {Path(path): b"new = 1\n" for path in written.split()}
 
     result = await run_command_check(replace(CHECK, command=("sh", "-c", command)), "", None, project, sandbox, change)
 
     assert result.outcome == outcome
     assert outcome == "passed" or "it passes whatever is in new.py, which nothing it runs reads" in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "tests", "outcome"),
+    [("unit", "true", "not_run"), ("unit", "test -e new.go", "passed"), ("lint", "true", "passed")],
+)
+async def test_a_command_that_tests_compiled_code_counts_as_not_run_if_it_passes_without_it(
+    sandbox: Sandbox, project: Path, name: str, tests: str, outcome: str
+):
+    compile_all = "! grep -q php *.go"
+    check = replace(CHECK, name=name, command=("sh", "-c", f"{compile_all} && {tests}"))
+
+    result = await run_command_check(check, "", None, project, sandbox, {Path("new.go"): b"package new\n"})
+
+    assert result.outcome == outcome
+    assert outcome == "passed" or "it passes without new.go too, which no test uses" in (result.note or "")
 
 
 async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sandbox, project: Path):
