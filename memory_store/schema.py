@@ -301,9 +301,14 @@ CREATE INDEX IF NOT EXISTS tasks_of_use ON tasks (task_type, begun_at)
 CREATE INDEX IF NOT EXISTS decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
 """
 
+# Finds the newest unverified delegations among many verified ones.
+_VERSION_12 = """
+CREATE INDEX tasks_by_status ON tasks (status, begun_at) WHERE kind = 'delegation' AND origin = 'use' AND NOT elsewhere;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8, _VERSION_9,
-    _VERSION_10, _VERSION_11,
+    _VERSION_10, _VERSION_11, _VERSION_12,
 )  # fmt: skip
 """`MIGRATIONS[n]` migrates from version n to n + 1. Append only."""
 

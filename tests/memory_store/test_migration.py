@@ -128,7 +128,8 @@ async def test_a_migrated_ledger_has_the_same_indexes_as_a_new_one(home: Path, c
         expected = db.execute(indexes).fetchall()
     with closing(sqlite3.connect(home / "old" / LEDGER_FILE)) as db:
         db.executescript(
-            "DROP INDEX tasks_of_use; CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);"
+            "DROP INDEX tasks_by_status; DROP INDEX tasks_of_use;"
+            " CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);"
             " PRAGMA user_version = 10;"
         )
 

@@ -13,11 +13,13 @@ import pytest
 from ledger_rows import decision_of
 
 from chargehand.memory_store import embeddings
+from chargehand.memory_store.adherence import losing_class, reports_on_unchecked
 from chargehand.memory_store.embedding.lexical import LexicalEmbedder, embed
 from chargehand.memory_store.index.vector_index import Neighbour
 from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
 from chargehand.memory_store.ledger_file import open_file
 from chargehand.memory_store.memory import Memory
+from chargehand.memory_store.overruns import read_overruns
 from chargehand.memory_store.pace import read_paces
 from chargehand.memory_store.recall import RecallQuery, recall
 from chargehand.profiles.routing_rules import Prior
@@ -34,6 +36,9 @@ Query = Callable[[Ledger], Awaitable[object]]
 QUERIES: dict[str, Query] = {
     "the outcomes of the nearest": lambda ledger: recall(ledger, NEAR, QUESTION),
     "each model's pace": lambda ledger: read_paces(ledger, {"m": None, "n": "a"}, NOW.timestamp()),
+    "replies that were too late": lambda ledger: read_overruns(ledger, {"m": None, "n": "a"}, NOW.timestamp()),
+    "reports on unverified answers": reports_on_unchecked,
+    "a kind of task that loses money": lambda ledger: losing_class(ledger, "other"),
     "new vectors": lambda ledger: embeddings.rows_after(ledger, LexicalEmbedder.id, newest(ledger), 500),
     "lost vectors": lambda ledger: embeddings.removed_after(ledger, 0),
     "the decision is written": lambda ledger: ledger.record_decision(decision_of(None)),
