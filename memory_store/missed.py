@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .judgement import IS_CALLED_BAD
 from .ledger import Ledger
 
 _NEWEST = 1_000
@@ -31,17 +32,12 @@ async def read_missed(ledger: Ledger) -> Missed:
     return Missed(rejected, failed)
 
 
-# One verdict per model and task: a passed repair outweighs a failed draft.
+# One verdict per model and task: a passed repair outweighs a failed draft. A report is on the task's final model.
 _VERDICTS = f"""
 SELECT COUNT(*) FILTER (WHERE success AND is_bad), COUNT(*) FILTER (WHERE NOT success) FROM (
-    SELECT v.success, EXISTS (
-        SELECT 1 FROM evidence w WHERE w.task_id = v.task_id AND w.model = v.model AND w.kind = 'word' AND NOT w.success
-    ) AS is_bad
-    FROM (
-        SELECT a.task_id, a.model, MAX(c.outcome = 'passed') AS success
-        FROM (SELECT * FROM attempts ORDER BY id DESC LIMIT {_NEWEST}) a
-        JOIN remembered_tasks t ON t.id = a.task_id JOIN checks c ON c.attempt_id = a.id
-        WHERE c.executed AND c.outcome IN ('passed', 'failed') AND t.origin = 'use'
-        GROUP BY a.task_id, a.model
-    ) v)
-"""  # noqa: S608 - a constant
+    SELECT MAX(c.outcome = 'passed') AS success, t.model = a.model AND {IS_CALLED_BAD} AS is_bad
+    FROM (SELECT * FROM attempts ORDER BY id DESC LIMIT {_NEWEST}) a
+    JOIN remembered_tasks t ON t.id = a.task_id JOIN checks c ON c.attempt_id = a.id
+    WHERE c.executed AND c.outcome IN ('passed', 'failed') AND t.origin = 'use'
+    GROUP BY a.task_id, a.model)
+"""  # noqa: S608 - constants
