@@ -5,13 +5,11 @@ why; tasks that could not be embedded are in the ledger anyway and are embedded 
 """
 
 import contextlib
-import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.abc
 
 from ..profiles.routing_rules import Prior
 from ..profiles.vocabulary import TaskType
@@ -19,13 +17,15 @@ from . import embeddings, unembedded
 from .confidence import Belief
 from .embedding.embedder import Embedder, EmbedderUnavailable
 from .errors import LedgerError, LedgerUnusable
-from .ledger import Clock, Ledger
-from .recall import PLENTY, RecallQuery, Similar, are_plenty, recall
+from .ledger import Ledger
+from .recall import PLENTY, RecallQuery, are_plenty, recall
 from .recollection import Recollection
 from .tendency import NEIGHBOURS
 
 if TYPE_CHECKING:
-    from .index.vector_index import Vector
+    from .index.keeper import IndexKeeper
+    from .index.state import IndexState
+    from .index.vector_index import Neighbour, Vector
 
 PATIENCE_S = 0.3
 """How long a recall waits for the embedder, and again for the index."""
@@ -39,37 +39,6 @@ _WARMING = "memory: warming"
 
 Progress = Callable[[int, int], None]
 """Called with the number of tasks embedded so far and the total."""
-
-
-class IndexState(Protocol):
-    """The state of an index."""
-
-    @property
-    def phase(self) -> str: ...
-    def as_text(self) -> str: ...
-
-
-class KeptIndex(Protocol):
-    """A self-updating index over one embedder's stored vectors."""
-
-    @property
-    def state(self) -> IndexState: ...
-    def start(self, group: anyio.abc.TaskGroup) -> None:
-        """Load it in a background task of the group; further calls do nothing."""
-        ...
-
-    async def load(self) -> None:
-        """Load it and wait, for use without a background task. Raises LedgerError."""
-        ...
-
-    async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Similar] | None:
-        """The most similar tasks as of the ledger's last refresh, nearest first.
-
-        None: not ready in time; see `state`. Raises LedgerError.
-        """
-        ...
-
-    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -89,11 +58,10 @@ class Memory:
         self,
         ledger: Ledger,
         embedder: Embedder,
-        open_index: Callable[[str], KeptIndex],
+        open_index: "Callable[[str], IndexKeeper]",
         *,
         prior: Prior,
         gate: float,
-        clock: Clock,
         patience_s: float = PATIENCE_S,
     ) -> None:
         """open_index: opens the index for an embedder's id, which some embedders know only after `prepare`."""
@@ -102,9 +70,8 @@ class Memory:
         self._open_index = open_index
         self._prior = prior
         self._gate = gate
-        self._clock = clock
         self._patience_s = patience_s
-        self._index: KeptIndex | None = None
+        self._index: IndexKeeper | None = None
         self._recent_vectors: dict[str, Vector] = {}
         self._progress: tuple[int, int] | None = None
         self._retry = anyio.Event()
@@ -150,17 +117,14 @@ class Memory:
             except TimeoutError:
                 return Recollection(note=_WARMING)
             index = self._get_index()
-            found = await self._nearest(index, vector, PLENTY)
-            # Fewer than requested means these are all.
-            if found is not None and len(found) == PLENTY and not are_plenty(found, self._embedder.similar_from):
-                found = await self._nearest(index, vector, NEIGHBOURS)
+            found = await self._neighbours(index, vector)
             if found is None:
                 return Recollection(note=self._why_none(index.state))
             question = RecallQuery(
                 embedder=self._embedder.id,
                 similar_from=self._embedder.similar_from,
                 prior=self._prior,
-                now=self._now(),
+                now=self._ledger.clock(),
                 gate=self._gate,
                 task_type=task_type,
                 builds=builds or {},
@@ -251,7 +215,15 @@ class Memory:
             await self._index.aclose()
         await self._embedder.aclose()
 
-    async def _nearest(self, index: KeptIndex, vector: "Vector", count: int) -> Sequence[Similar] | None:
+    async def _neighbours(self, index: "IndexKeeper", vector: "Vector") -> "Sequence[Neighbour] | None":
+        """As many of the nearest tasks as a recall needs, nearest first. None: no answer in time."""
+        found = await self._nearest(index, vector, PLENTY)
+        # Fewer than requested means these are all.
+        if found is None or len(found) < PLENTY or are_plenty(found, self._embedder.similar_from):
+            return found
+        return await self._nearest(index, vector, NEIGHBOURS)
+
+    async def _nearest(self, index: "IndexKeeper", vector: "Vector", count: int) -> "Sequence[Neighbour] | None":
         found = await index.nearest(vector, count, patience_s=self._patience_s)
         if found is None and index.state.phase == "absent":
             # A process's first call arrives before its background task has started.
@@ -260,7 +232,7 @@ class Memory:
                 found = await index.nearest(vector, count, patience_s=self._patience_s)
         return found
 
-    def _why_none(self, state: IndexState) -> str:
+    def _why_none(self, state: "IndexState") -> str:
         if state.phase == "ready":
             return f"memory: busy (no answer within {self._patience_s:g} s, so nothing was recalled)"
         return _WARMING if state.phase == "absent" else state.as_text()
@@ -275,17 +247,14 @@ class Memory:
                 del self._recent_vectors[next(iter(self._recent_vectors))]
         return known
 
-    def _get_index(self) -> KeptIndex:
+    def _get_index(self) -> "IndexKeeper":
         if self._index is None:
             self._index = self._open_index(self._embedder.id)
         return self._index
 
-    def _note(self, index: KeptIndex) -> str | None:
+    def _note(self, index: "IndexKeeper") -> str | None:
         if self._progress is not None:
             done, total = self._progress
             return f"memory: rebuilding, {done} of {total}"
         # While the index loads, the same vectors are searched without it, so results are complete.
         return None if index.state.phase in ("ready", "warming") else index.state.as_text()
-
-    def _now(self) -> dt.datetime:
-        return self._clock()

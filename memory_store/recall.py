@@ -17,7 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..profiles.routing_rules import Prior
 from ..profiles.vocabulary import TaskType
@@ -31,7 +31,7 @@ from .text_traits import FLOOR, traits_of
 from .verdict import TaskVerdict, newest, verdict_of, weight_of
 
 if TYPE_CHECKING:
-    from .index.vector_index import Vector
+    from .index.vector_index import Neighbour, Vector
 
 _FALL = 3
 """Exponent of the weight's decline with distance: a reworded task (cosine 0.8, threshold 0.5) keeps 0.94."""
@@ -43,15 +43,6 @@ _CLOSE = 0.3
 add cost but no information; in a set of contest problems that holds for one task in 100."""
 _GENERAL_TASKS = 10.0
 """Number of pruned tasks at which their total weight reaches half its maximum, which is that of one task."""
-
-
-class Similar(Protocol):
-    """A search result of an index."""
-
-    @property
-    def task_id(self) -> str: ...
-    @property
-    def similarity(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -92,13 +83,13 @@ class _Tasks:
 _NONE = _Tasks({}, {}, {})
 
 
-def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
+def are_plenty(neighbours: "Sequence[Neighbour]", similar_from: float) -> bool:
     """Whether the neighbours, nearest first, are so many and so similar that farther ones are not needed."""
     close = similar_from + _CLOSE * (1 - similar_from)
     return len(neighbours) >= PLENTY and neighbours[PLENTY - 1].similarity >= close
 
 
-async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: RecallQuery) -> Recollection:
+async def recall(ledger: Ledger, neighbours: "Sequence[Neighbour]", question: RecallQuery) -> Recollection:
     """Evidence on each model from the neighbours' outcomes. neighbours: nearest first."""
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
     around = {n.task_id: n.similarity for n in neighbours if n.task_id in tasks.vectors}

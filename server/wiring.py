@@ -193,7 +193,7 @@ def _memory(
     if embedder.is_remote:
         embedder = RedactingEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
     rules = catalogue.rules
-    return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)
+    return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above)
 
 
 def chroma_server(settings: Settings, ledger: Ledger) -> ChromaServer | None:

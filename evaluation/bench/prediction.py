@@ -105,7 +105,6 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
                 lambda _: index,
                 prior=rules.prior,
                 gate=rules.memory_confidence_above,
-                clock=_now,
                 patience_s=_PATIENCE_S,
             )
             await memory.embed_missing()

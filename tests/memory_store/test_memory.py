@@ -93,7 +93,7 @@ class UnreliableEmbedder:
 
 
 @pytest.fixture
-def make_memory(ledger, clock):
+def make_memory(ledger):
     """Makes a memory over the ledger; returns it with the list of indexes it opens."""
 
     def make(embedder=None, *, patience_s=30.0):
@@ -103,9 +103,7 @@ def make_memory(ledger, clock):
             indexes.append(LedgerIndex(ledger, name))
             return indexes[-1]
 
-        memory = Memory(
-            ledger, embedder or LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, clock=clock, patience_s=patience_s
-        )
+        memory = Memory(ledger, embedder or LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, patience_s=patience_s)
         return memory, indexes
 
     return make
@@ -146,7 +144,6 @@ async def test_tasks_remembered_by_another_process_are_recalled(home, clock, led
         lambda name: LedgerIndex(other_ledger, name),
         prior=PRIOR,
         gate=0.8,
-        clock=clock,
     )
     await memory.retrieve_similar(TEXTS[0])
 
@@ -351,11 +348,11 @@ async def test_missing_embeddings_are_added_in_the_background_once_the_embedder_
     assert await memory.missing() == 0
 
 
-async def test_a_reworded_task_is_recalled_both_before_and_after_chroma_has_loaded(ledger, clock, home):
+async def test_a_reworded_task_is_recalled_both_before_and_after_chroma_has_loaded(ledger, home):
     def open_index(name):
         return IndexKeeper(ledger, name, ChromaSlot(home / "index", name))
 
-    memory = Memory(ledger, LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, clock=clock, patience_s=10)
+    memory = Memory(ledger, LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, patience_s=10)
     for number, text in enumerate(TEXTS):
         await delegate(ledger, f"t{number}", text, ("local", False), ("economy", True))
         await memory.remember(f"t{number}", text)
@@ -374,11 +371,11 @@ async def test_a_reworded_task_is_recalled_both_before_and_after_chroma_has_load
     assert after.best_model_confidence == pytest.approx(before.best_model_confidence, abs=1e-3)
 
 
-async def test_recall_waits_only_briefly_for_an_index_that_is_not_started(ledger, clock, home):
+async def test_recall_waits_only_briefly_for_an_index_that_is_not_started(ledger, home):
     def open_index(name):
         return IndexKeeper(ledger, name, ChromaSlot(home / "index", name))
 
-    memory = Memory(ledger, LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, clock=clock, patience_s=0.05)
+    memory = Memory(ledger, LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, patience_s=0.05)
     await memory.retrieve_similar(TEXTS[0])
 
     with anyio.fail_after(60):

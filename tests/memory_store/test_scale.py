@@ -112,7 +112,7 @@ async def test_the_last_tasks_without_a_vector_take_no_more_steps_than_the_first
     await add_delegations(counted.ledger, 64 * 60)
     await counted.ledger.write(lambda db: db.execute("DELETE FROM embeddings"))
     embedder = LexicalEmbedder()
-    memory = Memory(counted.ledger, embedder, lambda _: None, prior=QUESTION.prior, gate=0.8, clock=lambda: NOW)
+    memory = Memory(counted.ledger, embedder, lambda _: None, prior=QUESTION.prior, gate=0.8)
     seen: list[int] = []
 
     embedded = await memory.embed_missing(lambda *_: seen.append(counted.hundreds))
