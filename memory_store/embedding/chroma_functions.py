@@ -6,7 +6,7 @@ texts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -35,7 +35,6 @@ class ChromaFunctionEmbedder:
         self._name = name
         self._make = make or _function_named
         self._function: EmbeddingFunction | None = None
-        self._dimensions: int | None = None
         self._similar_from: float | None = None
         self._preparing = anyio.Lock()
 
@@ -45,7 +44,6 @@ class ChromaFunctionEmbedder:
             if self._similar_from is not None:
                 return
             vectors = await self.embed(probe_texts(), local_only=self._name in _RUN_HERE)
-            self._dimensions = int(vectors.shape[1])
             self._similar_from = await anyio.to_thread.run_sync(similar_from, vectors)
 
     @property
@@ -54,14 +52,11 @@ class ChromaFunctionEmbedder:
         return self._name not in _RUN_HERE
 
     @property
-    def dimensions(self) -> int:
-        """See `Embedder`."""
-        return self._dimensions if self._dimensions is not None else self._unprepared()
-
-    @property
     def similar_from(self) -> float:
         """See `Embedder`."""
-        return self._similar_from if self._similar_from is not None else self._unprepared()
+        if self._similar_from is None:
+            raise EmbedderUnavailable(f"{self.id} has not been asked yet")
+        return self._similar_from
 
     async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":
         """See `Embedder`."""
@@ -91,9 +86,6 @@ class ChromaFunctionEmbedder:
                 f"Chroma's embedding function {self._name} fails ({said}). Give it the package, key or model it asks"
                 " for, or set CHARGEHAND_EMBEDDER=lexical"
             ) from error
-
-    def _unprepared(self) -> NoReturn:
-        raise EmbedderUnavailable(f"{self.id} has not been asked yet")
 
 
 def _function_named(name: str) -> EmbeddingFunction:

@@ -15,7 +15,7 @@ class Embedder(Protocol):
     """Turns texts into vectors. Vectors of embedders with different ids are never compared."""
 
     async def prepare(self) -> None:
-        """Determine `id`, `dimensions` and `similar_from`, once. Raises EmbedderUnavailable.
+        """Determine `id` and `similar_from`, once. Raises EmbedderUnavailable.
 
         After a failure the next call tries again.
         """
@@ -29,11 +29,6 @@ class Embedder(Protocol):
     @property
     def id(self) -> str:
         """Differs whenever a text could get a different vector. Raises EmbedderUnavailable before `prepare`."""
-        ...
-
-    @property
-    def dimensions(self) -> int:
-        """Raises EmbedderUnavailable before `prepare`."""
         ...
 
     @property

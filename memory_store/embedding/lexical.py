@@ -61,7 +61,6 @@ class LexicalEmbedder:
     """Implements `Embedder`."""
 
     id = f"lexical-{_VERSION}-{DIMENSIONS}"
-    dimensions = DIMENSIONS
     similar_from = _SIMILAR_FROM
     is_remote = False
 

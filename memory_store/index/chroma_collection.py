@@ -70,15 +70,6 @@ class ChromaCollection:
 
         return await self._read(ask)
 
-    async def size(self) -> int:
-        return await self._read(self._collection.count)
-
-    async def clear(self) -> None:
-        await self.remove(sorted(await self.ids()))
-
-    async def aclose(self) -> None:
-        """Does nothing: the storage closes what it opened."""
-
     async def _read(self, ask: Callable[[], _T]) -> _T:
         def marked() -> _T:
             with self._reading:

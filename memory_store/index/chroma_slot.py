@@ -184,7 +184,7 @@ class ChromaSlot:
         _close(held)
         folder = held.slot.folder
         # A new name each time, so that handles still open on the old folder cannot affect it.
-        record = SlotRecord(self._embedder, 0, held.chroma, folder=f"g-{secrets.token_hex(4)}")
+        record = SlotRecord(self._embedder, held.chroma, folder=f"g-{secrets.token_hex(4)}")
         try:
             for old in folder.glob("g-*"):
                 shutil.rmtree(old)

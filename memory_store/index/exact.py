@@ -63,15 +63,6 @@ class ExactIndex:
     async def ids(self) -> frozenset[str]:
         return frozenset(self._ids)
 
-    async def size(self) -> int:
-        return len(self._ids)
-
-    async def clear(self) -> None:
-        self._ids, self._place, self._block = [], {}, None
-
-    async def aclose(self) -> None:
-        await self.clear()
-
     def _ensure_capacity(self, rows: int, dimensions: int) -> "Vectors":
         import numpy as np
 

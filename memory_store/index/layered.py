@@ -64,16 +64,6 @@ class LayeredIndex:
     async def ids(self) -> frozenset[str]:
         return (await self.base.ids() - self._gone) | await self._fresh.ids()
 
-    async def size(self) -> int:
-        return len(await self.ids())
-
-    async def clear(self) -> None:
-        await self.remove(sorted(await self.ids()))
-
-    async def aclose(self) -> None:
-        await self._fresh.aclose()
-        await self.base.aclose()
-
     async def settle(self) -> None:
         """Move all changes into Chroma, in batches small enough not to delay answers.
 

@@ -25,8 +25,6 @@ Seal = Mapping[str, tuple[int, int, str]]
 @dataclass(frozen=True)
 class SlotRecord:
     embedder: str
-    dimensions: int
-    """0: no vector was added yet."""
     chroma: str
     """The Chroma version that wrote the folder."""
     folder: str

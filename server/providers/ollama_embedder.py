@@ -59,7 +59,7 @@ class OllamaEmbedder:
             installed = await self._installed()
             vectors = await self._embed(probe_texts())
             threshold = await anyio.to_thread.run_sync(similar_from, vectors)
-            self._known = _Prepared(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
+            self._known = _Prepared(digest=_digest(installed), similar_from=threshold)
 
     @property
     def is_remote(self) -> bool:
@@ -70,11 +70,6 @@ class OllamaEmbedder:
     def id(self) -> str:
         """See `Embedder`: `ollama:MODEL@DIGEST`."""
         return f"ollama:{self._model}@{self._prepared.digest}"
-
-    @property
-    def dimensions(self) -> int:
-        """See `Embedder`."""
-        return self._prepared.dimensions
 
     @property
     def similar_from(self) -> float:
@@ -174,7 +169,6 @@ class _Prepared:
     """The results of `prepare`."""
 
     digest: str
-    dimensions: int
     similar_from: float
 
 

@@ -35,11 +35,6 @@ class RedactingEmbedder:
         return self._inner.id
 
     @property
-    def dimensions(self) -> int:
-        """See `Embedder`."""
-        return self._inner.dimensions
-
-    @property
     def similar_from(self) -> float:
         """See `Embedder`."""
         return self._inner.similar_from

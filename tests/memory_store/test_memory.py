@@ -63,7 +63,6 @@ class UnreliableEmbedder:
     batch_limit: int | None = None
     """The number of batches it embeds before it becomes unavailable. None: unlimited."""
     asked: list[list[str]] = field(default_factory=list)
-    dimensions: int = 256
     similar_from: float = 0.5
 
     async def prepare(self) -> None:

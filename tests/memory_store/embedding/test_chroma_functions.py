@@ -20,7 +20,7 @@ async def test_vectors_are_normalized_and_the_similarity_threshold_is_calibrated
 
     vectors = await embedder.embed(["one", "another"], local_only=True)
 
-    assert (embedder.id, embedder.dimensions) == ("chroma:default", 256)
+    assert embedder.id == "chroma:default"
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1])
     assert 0.05 < embedder.similar_from < 0.95
@@ -52,6 +52,6 @@ async def test_local_only_texts_are_not_passed_to_a_remote_function():
     assert sent == []
 
 
-async def test_dimensions_are_unknown_before_the_first_call():
+async def test_the_similarity_threshold_is_unknown_before_the_first_call():
     with pytest.raises(EmbedderUnavailable):
-        _ = ChromaFunctionEmbedder("default").dimensions
+        _ = ChromaFunctionEmbedder("default").similar_from

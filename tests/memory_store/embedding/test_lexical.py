@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.memory_store.embedding.lexical import LexicalEmbedder, embed
+from chargehand.memory_store.embedding.lexical import DIMENSIONS, LexicalEmbedder, embed
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +93,6 @@ async def test_the_embedder_returns_one_row_per_text_in_order():
 
     vectors = await embedder.embed(["one thing", "another matter"], local_only=True)
 
-    assert vectors.shape == (2, embedder.dimensions)
+    assert vectors.shape == (2, DIMENSIONS)
     assert (vectors == embed(["one thing", "another matter"])).all()
-    assert (await embedder.embed([])).shape == (0, embedder.dimensions)
+    assert (await embedder.embed([])).shape == (0, DIMENSIONS)

@@ -119,7 +119,7 @@ async def test_a_removed_embedding_is_removed_from_the_server(ledger, storage, o
         remaining = storage()
         opened = await remaining.open()
         with anyio.fail_after(WAIT_S):
-            while await opened.index.size() != 19:  # noqa: ASYNC110 - removed in the background
+            while len(await opened.index.ids()) != 19:  # noqa: ASYNC110 - removed in the background
                 await anyio.sleep(0.01)
         await remaining.aclose()
 
@@ -165,7 +165,7 @@ async def test_the_servers_collection_is_reused_after_the_index_folder_is_delete
 
     storage = ChromaServer(url, reopened_ledger, EMBEDDER)
     opened = await storage.open()
-    remaining = await opened.index.size()
+    remaining = len(await opened.index.ids())
     await storage.aclose()
     await reopened_ledger.aclose()
 
@@ -191,7 +191,7 @@ async def test_requests_to_the_server_ignore_proxy_variables(
 async def test_closing_leaves_no_connection_open(ledger, storage):
     first = storage()
     opened = await first.open()
-    assert await opened.index.size() == 0
+    assert await opened.index.ids() == frozenset()
     await first.aclose()
     del first, opened
 
@@ -227,7 +227,7 @@ async def test_a_server_is_reached_at_an_ipv6_address(ledger, tmp_path: Path):
 
         opened = await server.open()
 
-        assert await opened.index.size() == 0
+        assert await opened.index.ids() == frozenset()
         await server.aclose()
 
 
