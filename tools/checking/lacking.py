@@ -47,6 +47,7 @@ _TOO_LITTLE_MEMORY = re.compile(
 )
 _NO_HISTORY = re.compile(r"\bnot a git repository\b|\bare you in a Git repository directory\b")
 """What git and pre-commit say in a copy of a project."""
+_READ_ONLY = re.compile(r"\b[Rr]ead-only file system\b.*")
 _NO_FILE = re.compile(
     r"""[Nn]o such file or directory[^\n'"]*['"]([^'"\n]+)['"]"""  # Python, Node.js
     r"|(?<![^\s:])([^\s:'\"]+): [Nn]o such file or directory"  # Go, shells
@@ -61,7 +62,11 @@ def lacks_in(output: str, project: Path, copy: Path) -> Sequence[str]:
 
     copy: that of the project, changed by the answer.
     """
-    said = [found[0] for pattern in (_SAID, _TOO_LITTLE_MEMORY, _NO_HISTORY) for found in pattern.finditer(output)]
+    said = [
+        found[0]
+        for pattern in (_SAID, _TOO_LITTLE_MEMORY, _NO_HISTORY, _READ_ONLY)
+        for found in pattern.finditer(output)
+    ]
     modules = {found[0]: _module_in(found) for found in _PYTHON_MODULE.finditer(output)}
     if (file := left_out_file(output, project, copy)) is not None:
         said.append(file)
@@ -119,6 +124,9 @@ def remedy(lack: str | None, name: str, project: Path, copy: Path) -> str:
         return f"raise `memory_mb` of [checks.{name}] in the config file"
     if lack is not None and (project / lack).is_file():
         return f"name {project / lack} in `read_only` of [checks.{name}] in the config file"
+    if lack is not None and _READ_ONLY.fullmatch(lack):
+        call = "write elsewhere, or call programs of an environment themselves (`pytest`, not `hatch run pytest`)"
+        return f"nothing can be written to what `read_only` names: let the command of [checks.{name}] {call}"
     if lack is not None and _NO_HISTORY.fullmatch(lack):
         return f"the copy has no git history: let the command of [checks.{name}] do without, or begin with `git init`"
     found = some_names(_left_out(project, copy), _FOLDERS_SHOWN)

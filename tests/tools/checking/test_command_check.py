@@ -341,6 +341,7 @@ async def test_a_file_of_the_project_that_its_copy_leaves_out_fails_no_answer(
         ("error: failed to read root of directory source: vendor", "vendor in `read_only`"),
         ("Missing package: ms@npm:2.1.3", ".yarn/cache in `read_only`"),
         ("Fatal process OOM in Failed to reserve virtual memory for CodeRange", "raise `memory_mb`"),
+        ("OSError: [Errno 30] Read-only file system: '/home/you/.local/share/hatch/env'", "not `hatch run pytest`"),
         ("There is insufficient memory for the Java Runtime Environment to continue.", "raise `memory_mb`"),
     ],
 )
