@@ -17,7 +17,7 @@ from chargehand.profiles.vocabulary import ROLES, ProviderName
 CATALOGUE = load_catalogue()
 PROFILES = tuple(CATALOGUE)
 PRICED = [p for p in PROFILES if p.price is not None]
-TODAY = dt.date(2026, 11, 30)
+TODAY = dt.date(2026, 12, 1)
 SHIPPED = [f for f in files("chargehand.profiles").iterdir() if f.name.endswith(".yaml") and f.name != "routing.yaml"]
 
 
