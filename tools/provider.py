@@ -151,6 +151,8 @@ class Availability:
     """The context window reported by the server. None: not reported; the profile's figure applies."""
     build: str | None = None
     """Digest and quantization of the weights (Ollama). None: the vendor does not report them."""
+    api_model: str | None = None
+    """The wire id of another build, asked because the profile's own is not installed (Ollama). None: the profile's."""
     is_set_up: bool | None = True
     """False: the required key is missing. None: no key is required, and whether the user has set it up is unknown
     (Ollama while it does not respond)."""

@@ -86,7 +86,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection, no
         decision_id=decision_id,
         model=chosen.profile.id,
         provider=chosen.profile.provider,
-        api_model=chosen.profile.api_model,
+        api_model=chosen.availability.api_model or chosen.profile.api_model,
         role=chosen.role,
         source=decision.source,
         task_type=decision.task_type,

@@ -37,6 +37,7 @@ class OllamaModel:
     digest: str = "0123456789abcdef" * 4
     quantization: str = "Q4_K_M"
     family: str = "qwen3"
+    parameter_size: str = "30B"
     remote_host: str | None = None
     """The host that runs it. None: this machine."""
     density: int = 1
@@ -286,7 +287,7 @@ def _details(model: OllamaModel) -> dict[str, Any]:
         "format": "gguf",
         "family": model.family,
         "families": [model.family],
-        "parameter_size": "30B",
+        "parameter_size": model.parameter_size,
         "quantization_level": model.quantization,
     }
 

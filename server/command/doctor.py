@@ -15,7 +15,7 @@ from ...memory_store.engagements import read_engagements
 from ...memory_store.index.chroma_server import ChromaServer
 from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in
-from ...profiles.model import Endpoint
+from ...profiles.model import Endpoint, ModelProfile
 from ...profiles.price import in_dollars
 from ...profiles.retirement import Notice, notices
 from ...profiles.vocabulary import ProviderName, Role
@@ -139,20 +139,23 @@ def _vendors(services: Services, availability: Mapping[str, Availability], acces
     for server in servers:
         name = server.provider
         mine = [p for p in offered if p.endpoint == server]
-        there = [
-            p.id for p in mine if services.can_be_asked(p, availability[p.id], local_only=services.rules.local_only)
-        ]
+        there = [p for p in mine if services.can_be_asked(p, availability[p.id], local_only=services.rules.local_only)]
         problem = access.get(name)
         if mine and all(_is_blocked(services, availability[p.id]) for p in mine):
             lines.append(Line(name, "missing", _LOCAL_ONLY))
         elif there and problem is None:
-            lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
+            models = [_named(p, availability[p.id]) for p in there]
+            lines.append(Line(name, "ok", f"{availability[there[0].id].host}: {', '.join(models)}"))
         elif there:
             lines.append(Line(name, "broken", problem or ""))
         else:
             whys = dict.fromkeys(availability[p.id].why_not or "" for p in mine)
             lines.append(Line(name, "missing", next(iter(whys), "no profile names it")))
     return lines
+
+
+def _named(profile: ModelProfile, availability: Availability) -> str:
+    return f"{profile.id} ({availability.api_model})" if availability.api_model else profile.id
 
 
 def _roles(

@@ -22,7 +22,7 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
             {
                 "id": profile.id,
                 "provider": profile.provider,
-                "api_model": profile.api_model,
+                "api_model": (there and there.api_model) or profile.api_model,
                 "roles": list(catalogue.roles_of(profile, today)),
                 "status": profile.lifecycle.status,
                 "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,

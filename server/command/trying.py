@@ -144,10 +144,11 @@ async def _memory_of(services: Services, model: str) -> LoadedModel | None:
     if profile.provider != "ollama" or not isinstance(ollama, OllamaProvider):
         return None
     try:
+        there = (await services.survey(local_only=True)).availability[model]
         loaded = await ollama.loaded()
     except ProviderError:  # no longer reachable, which the trial itself reports
         return None
-    return next((one for one in loaded if one.name == full_name(profile.api_model)), None)
+    return next((one for one in loaded if one.name == full_name(there.api_model or profile.api_model)), None)
 
 
 def _facts(tried: _ModelTrial) -> Mapping[str, Any]:

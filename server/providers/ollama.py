@@ -35,7 +35,7 @@ from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_sdk import load_ollama_sdk
 from .ollama_window import Window, choose_window, was_truncated
-from .ollama_wire import is_named_as_remote
+from .ollama_wire import full_name, is_named_as_remote
 from .own_headers import headers_in
 from .reply import PartialReply, ReplyEnding, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
@@ -105,7 +105,7 @@ class OllamaProvider:
             return {profile.id: self._unavailable(profile, _CLOUD) for profile in profiles}
         try:
             api_models = [profile.api_model for profile in profiles]
-            found = await self._models.installed(api_models)
+            found = await self._models.installed(profiles, taken=[full_name(api_model) for api_model in api_models])
             unknown = () if any(found) else await self._models.other_text_models(api_models)
         except Unreachable as error:
             return {profile.id: self._unavailable(profile, str(error), is_set_up=None) for profile in profiles}
@@ -181,7 +181,7 @@ class OllamaProvider:
 
     async def _installed(self, request: GenerationRequest) -> InstalledModel:
         """The model as the server describes it. Raises Unavailable, UnknownModelId or NotLocal."""
-        wanted = [request.profile.api_model]
+        wanted = [request.profile]
         (model,) = await self._models.installed(wanted)
         if model is None:
             self._models.forget()  # it may have been pulled since the last listing
@@ -249,6 +249,7 @@ class OllamaProvider:
             is_loaded=None if model.is_remote else model.loaded_tokens is not None,
             context_tokens=model.context_tokens,
             build=model.build,
+            api_model=None if model.name == full_name(profile.api_model) else model.name,
             queue=None if model.is_remote else self._vendor.url,
         )
 
@@ -323,7 +324,7 @@ def _body(request: GenerationRequest, model: InstalledModel, window: Window) -> 
     profile = request.profile
     system = [{"role": "system", "content": request.system}] if request.system else []
     body: dict[str, Any] = {
-        "model": profile.api_model,
+        "model": model.name,
         "messages": [*system, *(_message(turn, profile) for turn in request.turns)],
         "options": {"num_ctx": window.num_ctx, "num_predict": window.num_predict},
         "keep_alive": _KEEP_LOADED,

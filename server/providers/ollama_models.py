@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from pydantic import BaseModel, ValidationError
 
+from ...profiles.model import ModelProfile
 from ...tools.provider import Unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
+from .ollama_names import installed_name
 from .ollama_wire import Listed, Running, Shown, Tags, full_name, is_remote
 from .reply import Clock
 from .unreachable import unreachable
@@ -29,6 +31,8 @@ _Form = TypeVar("_Form", bound=BaseModel)
 class InstalledModel:
     """An installed model, as the server describes it."""
 
+    name: str
+    """Including the tag."""
     build: str
     """Digest and quantization of the weights."""
     is_remote: bool
@@ -67,16 +71,23 @@ class OllamaModels:
         self._lock = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
 
-    async def installed(self, api_models: Collection[str]) -> Sequence[InstalledModel | None]:
+    async def installed(
+        self, wanted: Sequence[str | ModelProfile], taken: Collection[str] = ()
+    ) -> Sequence[InstalledModel | None]:
         """The models with these wire ids, in order; a tag defaults to `latest`. None: not installed.
 
-        `loaded_tokens` is at most LIST_TTL_S old. Raises Unreachable.
+        A profile whose own model is not installed gets another build of it (`installed_name`), but none of those
+        `taken`. `loaded_tokens` is at most LIST_TTL_S old. Raises Unreachable.
         """
         async with self._lock:
             listing = self._latest = await self._fresh()
             if listing.models is None:
                 raise _unreachable(self._vendor, listing.problem)
-            return [await self._installed(listing, full_name(api_model)) for api_model in api_models]
+            names = [
+                full_name(one) if isinstance(one, str) else installed_name(one, listing.models.values(), taken)
+                for one in wanted
+            ]
+            return [await self._installed(listing, name) for name in names]
 
     async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
         """Sorted names of installed text models other than these wire ids. Raises Unreachable."""
@@ -119,6 +130,7 @@ class OllamaModels:
         if listed is None or shown is None:
             return None
         return InstalledModel(
+            name=name,
             build=listed.build,
             is_remote=is_remote(listed, shown),
             can_think="thinking" in shown.capabilities,

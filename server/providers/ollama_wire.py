@@ -4,11 +4,14 @@
 """
 
 import datetime as dt
+import re
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _DIGEST_LENGTH = 12
 """The number of digest characters that `ollama list` shows."""
+_SIZE = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*([KMBT])")
+_BILLIONS = {"K": 1e-6, "M": 1e-3, "B": 1.0, "T": 1e3}
 
 
 class _ResponsePart(BaseModel):
@@ -43,6 +46,12 @@ class Listed(_MaybeRemote):
         """Digest and quantization of the weights."""
         digest = self.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
         return f"{digest} {self.details.quantization_level}".strip()
+
+    @property
+    def total_billion(self) -> float | None:
+        """Parameters in billions. None: not stated."""
+        found = _SIZE.fullmatch(self.details.parameter_size.strip())
+        return (float(found[1]) * _BILLIONS[found[2]] or None) if found else None
 
 
 class Tags(_ResponsePart):

@@ -20,7 +20,6 @@ from ..providers.cerebras import cerebras_at
 from ..providers.egress import Gate
 from ..providers.locality import InvalidAddress
 from ..providers.ollama import ollama_at
-from ..providers.ollama_wire import full_name
 from ..providers.openai_compatible import compatible_at
 from ..providers.vendor import Vendor
 from ..providers.vendor_settings import VendorSettings
@@ -115,8 +114,8 @@ def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date, unu
     key = settings.cerebras_api_key.strip()
     yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), cerebras.why_unusable(key))
     ollama = ollama_at(settings)
-    known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
-    yield _Query(ollama, partial(read_ollama, ollama, gate, known, today), ollama.why_unusable(""))
+    pulled = [profile for profile in catalogue if profile.provider == "ollama"]
+    yield _Query(ollama, partial(read_ollama, ollama, gate, pulled, today), ollama.why_unusable(""))
     yield from _own_servers(settings, catalogue, gate, today, unusable)
 
 

@@ -1,12 +1,13 @@
 """Ollama's `GET /api/tags` and, for each model without a profile, `POST /api/show`."""
 
 import datetime as dt
-import re
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 
+from ...profiles.model import ModelProfile
 from ...profiles.releases.listing import ListedModel, ListedWeights, Listing
 from ...profiles.vocabulary import Capability
 from ..providers.egress import Gate
+from ..providers.ollama_names import installed_name
 from ..providers.ollama_wire import Listed, Shown, Tags, full_name, is_remote
 from ..providers.vendor import Vendor
 from .fetching import Reader
@@ -14,14 +15,13 @@ from .fetching import Reader
 SOURCE = "Ollama show"
 _MAX_DESCRIBED = 50
 """New models whose details are requested; any further ones are left out of the listing."""
-_SIZE = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*([KMBT])")
-_BILLIONS = {"K": 1e-6, "M": 1e-3, "B": 1.0, "T": 1e3}
 
 
-async def read_ollama(vendor: Vendor, gate: Gate, known: AbstractSet[str], today: dt.date) -> Listing:
+async def read_ollama(vendor: Vendor, gate: Gate, profiles: Sequence[ModelProfile], today: dt.date) -> Listing:
     """The installed text models. Raises ListingUnavailable.
 
-    known: wire ids, with tags, that have a profile; for these no details are requested.
+    profiles: of the models in Ollama. No details are requested of a model that has one, and another build that is asked
+    in its place is left out.
     """
     models: list[ListedModel] = []
     asked = 0
@@ -29,9 +29,13 @@ async def read_ollama(vendor: Vendor, gate: Gate, known: AbstractSet[str], today
         tags = await reader.get("/api/tags", Tags)
         # Validates the names before any of them is put into a request.
         Listing(provider="ollama", source=SOURCE, seen=today, models=tuple(ListedModel(id=m.name) for m in tags.models))
+        own = {full_name(profile.api_model) for profile in profiles}
+        in_place_of_others = {installed_name(profile, tags.models, own) for profile in profiles} - own
         for tag in tags.models:
-            if full_name(tag.name) in known:
+            if full_name(tag.name) in own:
                 models.append(ListedModel(id=tag.name))
+            elif full_name(tag.name) in in_place_of_others:
+                continue
             elif asked < _MAX_DESCRIBED:
                 asked += 1
                 shown = await reader.post("/api/show", {"model": tag.name}, Shown)
@@ -52,7 +56,7 @@ def _listed(tag: Listed, shown: Shown) -> ListedModel:
             quantization=tag.details.quantization_level or None,
             # A remote model takes no memory here; its local entry is a few hundred bytes.
             size_gb=None if remote or not tag.size else max(0.001, round(tag.size / 1e9, 3)),
-            total_billion=_billions(tag.details.parameter_size),
+            total_billion=tag.total_billion,
             family=tag.details.family or None,
             is_remote=remote,
         ),
@@ -67,10 +71,3 @@ def _capabilities(shown: Shown) -> tuple[Capability, ...]:
     if "vision" in shown.capabilities:
         named.append("vision")
     return tuple(named)
-
-
-def _billions(size: str) -> float | None:
-    """Billions of parameters from a `parameter_size` such as `30.5B`. None: not stated."""
-    found = _SIZE.fullmatch(size.strip())
-    count = float(found[1]) * _BILLIONS[found[2]] if found else 0.0
-    return count or None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import venv
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -22,7 +23,7 @@ from server_process import COMMAND
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.serving import serving
-from chargehand.evaluation.peers.vendors import vendors
+from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.profiles.price import in_dollars
 from chargehand.server.wiring import INDEX_FOLDER
@@ -134,13 +135,15 @@ async def test_an_export_to_dev_stdout_appends_to_the_redirected_file(environmen
     assert (completed.returncode, first, json.loads(header)["tasks"]) == (0, "precious", 0)
 
 
-async def test_doctor_exits_0_with_one_usable_model(environment: dict[str, str]):
-    async with vendors(Script()) as peers:
+async def test_doctor_exits_0_with_one_usable_model_and_names_the_build(environment: dict[str, str]):
+    async with vendors(Script(), installed=(replace(QWEN, name=f"{QWEN.name}-mlx"),)) as peers:
         result = await run_command(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
 
     diagnosis = result.json
     assert (result.code, diagnosis["can_generate"]) == (0, True)
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
+    named = "127.0.0.1: qwen3-30b-a3b (qwen3:30b-a3b-mlx)"
+    assert {"what": "ollama", "health": "ok", "finding": named} in diagnosis["lines"]
 
 
 async def test_remote_vendors_are_not_reported_as_reachable_under_local_only(environment: dict[str, str]):

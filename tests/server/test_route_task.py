@@ -1,12 +1,14 @@
 """route_task over MCP: a decision with its reasons, made without calling a model."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from running_server import OpenServer, Script, fenced
 
 from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.vendors import QWEN
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +29,17 @@ async def test_an_easy_task_goes_to_the_local_model(open_server: OpenServer, era
     assert (decision["role"], decision["source"]) == ("local", "rules")
     assert decision["complexity"]["score"] <= 2
     assert decision["expected"]["cost_usd"] == 0
+
+
+async def test_another_build_of_a_local_model_is_chosen_with_its_own_name(open_server: OpenServer):
+    build = replace(QWEN, name="qwen3:30b-a3b-mlx")
+    script = Script({build.name: [Reply(fenced("spelling = 'receive'"))]})
+    async with open_server(script, installed=(build,)) as server:
+        decision = await server.call("route_task", task=TYPO)
+        receipt = await server.call("delegate_generation", task=TYPO, model=decision["model"])
+
+    assert (decision["model"], decision["api_model"]) == ("qwen3-30b-a3b", build.name)
+    assert (receipt["model"], script.models) == ("qwen3-30b-a3b", [build.name])
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])

@@ -57,9 +57,10 @@ async def test_each_task_kind_gets_a_rating_and_each_model_its_seconds_and_memor
     assert {ask.model for ask in script.asked} == {QWEN.name}
 
 
-async def test_the_table_shows_task_kinds_passes_and_memory(use_vendors, capsys):
-    script = Script({QWEN.name: [RIGHT]})
-    async with vendors(script) as peers:
+@pytest.mark.parametrize("name", [QWEN.name, f"{QWEN.name}-q8_0"])
+async def test_the_table_shows_task_kinds_passes_and_memory(use_vendors, capsys, name):
+    script = Script({name: [RIGHT]})
+    async with vendors(script, installed=(replace(QWEN, name=name),)) as peers:
         use_vendors(peers)
         await run_try(script=script, as_json=False)
 

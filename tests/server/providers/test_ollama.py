@@ -102,6 +102,51 @@ async def test_an_unreachable_ollama_is_reported_as_unavailable_without_an_error
     assert known[profile.id].is_local
 
 
+@pytest.mark.parametrize(
+    ("installed", "asked"),
+    [
+        pytest.param(["qwen3:30b-a3b-q8_0", QWEN], QWEN, id="its own"),
+        pytest.param(["qwen3:14b", "qwen3:30b-a3b-mlx", "qwen3:30b-a3b-q8_0"], "qwen3:30b-a3b-mlx", id="the latest"),
+        pytest.param(["qwen3:latest"], "qwen3:latest", id="untagged"),
+        pytest.param(["qwen3:30b-a3b-base-q8_0", "qwen3:30b-a3b2", "qwen3:30b-a3b-cloud", "other:30b-a3b-mlx"], None),
+    ],
+)
+async def test_another_build_of_a_profiles_model_is_asked_if_its_own_is_not_installed(
+    local, catalogue, make_request, observer, installed, asked
+):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    models = [OllamaModel(name, parameter_size="30.5B", digest=f"{n:064}") for n, name in enumerate(installed)]
+
+    async with local(lambda _: REPLY, models) as (peer, provider):
+        known = (await provider.availability([profile]))[profile.id]
+        if asked is not None:
+            await provider.generate(make_request(profile.id), observer)
+
+    assert known.is_reachable == (asked is not None)
+    assert known.api_model == (asked if asked != QWEN else None)
+    assert [exchange.body["model"] for exchange in peer.journal.to("/api/chat")] == ([asked] if asked else [])
+
+
+@pytest.mark.parametrize("size", ["8.2B", "27.8B", ""])
+async def test_an_untagged_model_of_another_size_is_another_model(local, catalogue, size):
+    profile = catalogue.profiles["qwen3.6-35b-a3b"]
+
+    async with local(lambda _: REPLY, [OllamaModel("qwen3.6:latest", parameter_size=size)]) as (_, provider):
+        known = await provider.availability([profile])
+
+    assert not known[profile.id].is_reachable
+
+
+async def test_a_build_with_a_profile_of_its_own_is_asked_through_that_alone(local, catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+    own = profile.model_copy(update={"id": "mine", "api_model": "qwen3:30b-a3b-mlx"})
+
+    async with local(lambda _: REPLY, [OllamaModel(own.api_model)]) as (_, provider):
+        known = await provider.availability([profile, own])
+
+    assert {model: found.is_reachable for model, found in known.items()} == {profile.id: False, own.id: True}
+
+
 async def test_installed_models_without_a_profile_are_named_if_no_other_is_installed(local, catalogue):
     profile = catalogue.profiles["qwen3-30b-a3b"]
     others = [OllamaModel(f"other:{number}b") for number in range(1, 5)]

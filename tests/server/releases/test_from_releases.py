@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 from changed_vendors import LAST_DAY, NEWCOMER, NEXT, SONNET, services_with_prices
@@ -9,7 +10,7 @@ from mcp import Client
 from running_server import Connect, fenced
 
 from chargehand.evaluation.peers.reply import Reply
-from chargehand.evaluation.peers.vendors import KEY
+from chargehand.evaluation.peers.vendors import KEY, QWEN
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.price import Price, PriceChange
 from chargehand.server.app import build_app
@@ -61,6 +62,15 @@ async def test_everything_that_vendors_announce_is_proposed_with_its_source(open
     assert result.proposed[SONNET, "lifecycle"]["successor"] == NEXT
     assert any("claude-fable-5-1: its vendor does not list" in notice for notice in result.json["notices"])
     assert KEY not in result.out + result.error
+
+
+async def test_a_build_that_is_asked_in_place_of_its_model_is_no_new_model(open_vendors, update):
+    builds = (f"{QWEN.name}-mlx", f"{QWEN.name}-q8_0")
+    async with open_vendors() as peers:
+        peers.ollama._models = {name: replace(QWEN, name=name) for name in builds}
+        result = await update(services=services_with_prices(peers))
+
+    assert [name for name, *_ in result.proposed if name.startswith("qwen3-30b")] == ["qwen3-30b-a3b-q8_0"]
 
 
 async def test_a_written_update_is_not_proposed_again(open_vendors, update, tmp_path):
