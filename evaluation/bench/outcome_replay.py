@@ -1,6 +1,6 @@
 """`bench replay` on a file of outcomes: the product's predictions and plans, against simple baselines.
 
-Threefold cross-validation: for each fold the other two are remembered, so every figure is for unseen tasks, except
+Cross-validation: for each fold the others are remembered, so every figure is for unseen tasks, except
 that the complexity weights may have been fitted on the same set (docs/benchmarks.md). Plans are tuned on other tasks,
 too. Every attempt is paid at its own cost. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the
 area under the share of the gap between two models that is recovered, over the share of calls to the stronger; random
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ..unusable import in_words
 from .drawing import draw
+from .outcome_confidence import CONFIDENCE, confidence, confidence_of_plans
 from .outcome_online import learn_online
 from .outcome_plans import OURS, RIVAL, compare_strategies
 from .outcome_tables import (
@@ -33,11 +34,10 @@ from .outcome_tables import (
 )
 from .output import output, print_as_json_only, refuse
 
-_PARTS = 3
+_LEAST_PER_FOLD = 3
 _SEED = 0
 _LEAST_GAP = 0.05
 _RESAMPLES = 300
-_SURE = 0.8
 _ROUNDING = 1e-9
 
 Measure = Callable[[Block, Block, Block], float]
@@ -53,16 +53,23 @@ _JUDGES: Mapping[str, Judge] = {
 
 
 def replay_outcomes(
-    file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0, seed: int = 0
+    file: Path,
+    *,
+    limit: int | None = None,
+    picture: Path | None = None,
+    orders: int = 0,
+    folds: int = 3,
+    seed: int = 0,
 ) -> int:
     """Print all results; returns the exit code.
 
     picture: path of an SVG of cost against quality. orders: number of random task orders for online learning; 0 skips
-    it. seed: of the division into folds.
+    it. folds: at least 2. seed: of the division into folds.
     """
     console = output()
     try:
         table = read_outcomes(file, limit)
+        _require_tasks_for(folds, table, file)
     except (OSError, ValueError) as error:
         return refuse(in_words(error, file))
     rates = table.solved.mean(axis=0)
@@ -70,7 +77,7 @@ def replay_outcomes(
         return refuse(f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.")
     for note in table.notes:
         console.print(note, soft_wrap=True)
-    parts = np.array_split(np.random.default_rng(seed).permutation(len(table.solved)), _PARTS)
+    parts = np.array_split(np.random.default_rng(seed).permutation(len(table.solved)), folds)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     pairs = _pairs(table)
     console.print(_judgements(table, parts, chances, pairs))
@@ -80,7 +87,9 @@ def replay_outcomes(
         plans = compare_strategies(table, chances)
         console.print(plans.summary)
         console.print("\n".join(plans.losses), soft_wrap=True)
+        console.print(plans.in_hindsight)
         console.print(plans.areas)
+        console.print(confidence_of_plans(table, chances[OURS]))
         if picture is not None:
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
             try:
@@ -94,6 +103,13 @@ def replay_outcomes(
     if orders:
         console.print(learn_online(table, orders))
     return 0
+
+
+def _require_tasks_for(folds: int, table: OutcomeTable, file: Path) -> None:
+    """Raises ValueError."""
+    most = len(table.tasks) // _LEAST_PER_FOLD
+    if not 2 <= folds <= most:
+        raise ValueError(f"--folds {folds}: {len(table.tasks)} tasks in {file} allow 2 to {most} folds")
 
 
 def _why_no_plans(table: OutcomeTable, file: Path) -> str | None:
@@ -137,14 +153,6 @@ def _recovered(gain: Block, weak: Block, strong: Block) -> Block:
 _THRESHOLDS: Mapping[str, Measure] = {"CPT(50%)": partial(cpt, 0.5), "CPT(80%)": partial(cpt, 0.8)}
 
 
-def calibration_error(chances: Block, solved: Block) -> float:
-    """The expected calibration error, over ten bins of equal width."""
-    bins = 10
-    place = np.minimum((chances * bins).astype(int), bins - 1)
-    found = [(place == n) for n in range(bins)]
-    return float(sum(abs(chances[b].mean() - solved[b].mean()) * b.mean() for b in found if b.any()))
-
-
 def _pairs(table: OutcomeTable) -> list[tuple[int, int]]:
     """The weaker and the stronger model of each pair with a clear gap."""
     rates = table.solved.mean(axis=0)
@@ -156,7 +164,7 @@ def _judgements(
     table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block], pairs: Sequence[tuple[int, int]]
 ) -> Table:
     title = f"text only, {len(table.solved)} tasks, {len(pairs)} pairs of models"
-    columns = ("", "APGR", f"less {RIVAL}", *_THRESHOLDS, "calibration error", f"above {_SURE}", "of these solved")
+    columns = ("", "APGR", f"less {RIVAL}", *_THRESHOLDS, *CONFIDENCE)
     shown = Table(*columns, title=title)
     rng = np.random.default_rng(_SEED)
     draws = [[part[rng.integers(0, len(part), len(part))] for part in parts] for _ in range(_RESAMPLES)]
@@ -167,10 +175,7 @@ def _judgements(
         mean, *thresholds = _measured(table, parts, found, pairs)
         cells = [mean, f"{low:+.3f} to {high:+.3f}", *thresholds]
         if name not in ("random", "length"):
-            likely = np.clip(found, 0, 1)
-            sure = likely > _SURE
-            right = f"{table.solved[sure].mean():.3f}" if sure.any() else "-"
-            cells += [f"{calibration_error(likely, table.solved):.3f}", f"{sure.mean():.3f}", right]
+            cells += confidence(np.clip(found, 0, 1), table.solved)
         shown.add_row(name, *cells)
     return shown
 

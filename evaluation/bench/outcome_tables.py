@@ -26,8 +26,7 @@ Block: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 _PRIOR = Belief(1.2, 0.8)
-LEAST_TASKS = 9
-"""Minimum for threefold cross-validation."""
+_LEAST_TASKS = 9
 _PLACES = 4096
 _WORD = re.compile(r"[a-z]+|\d+")
 _NEIGHBOURS_TRIED = (10, 20, 40, 80)
@@ -64,10 +63,10 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
         raise ValueError(f"{file}: its rows hold no `outcomes`")
     parsed = [_outcomes(row, file, number) for number, row in enumerate(rows, start=1)]
     names = sorted(set[str].intersection(*(set(row.outcomes) for row in parsed)))
-    if len(rows) < LEAST_TASKS or len(names) < 2:
+    if len(rows) < _LEAST_TASKS or len(names) < 2:
         raise ValueError(
             f"{file} has {len(rows)} tasks with outcomes of {len(names)} models in common. Name a file with at least"
-            f" {LEAST_TASKS} tasks and 2 models."
+            f" {_LEAST_TASKS} tasks and 2 models."
         )
     solved = np.array([[float(row.outcomes[name].correct) for name in names] for row in parsed])
     known_outcomes = [[row.outcomes[name].cost_usd for name in names] for row in parsed]

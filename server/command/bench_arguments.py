@@ -12,6 +12,7 @@ from .help_text import sentence
 from .option_values import real, whole
 from .user_errors import WrongOptions
 
+_FOLDS = 3
 _LINES = ".jsonl or .jsonl.gz"
 _PYTHON = "a Python whose packages"
 _ROWS = whole(1, 10_000_000)
@@ -46,11 +47,14 @@ def add_bench_commands(commands: Any) -> None:
         help="for outcomes: also learn from its own choices alone, over so many orders of the tasks (0)",
     )
     replay.add_argument(
-        "--seed",
-        type=whole(0, 2**31),
-        default=0,
+        "--folds",
+        type=whole(2, 100),
+        default=_FOLDS,
         metavar="N",
-        help="for outcomes: which thirds of the tasks are remembered (0)",
+        help=f"for outcomes: in how many parts the tasks are divided; all others are remembered for each ({_FOLDS})",
+    )
+    replay.add_argument(
+        "--seed", type=whole(0, 2**31), default=0, metavar="N", help="for outcomes: which tasks each part holds (0)"
     )
     delegate = add(
         "delegate",
@@ -177,9 +181,18 @@ def _replay(chosen: argparse.Namespace) -> int:
     if data.is_file() and has_outcomes(data):
         from ...evaluation.bench.outcome_replay import replay_outcomes
 
-        return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online, seed=chosen.seed)
-    if data.is_file() and (chosen.svg or chosen.online or chosen.seed):
-        raise WrongOptions(f"bench replay: --svg, --online and --seed are for files of outcomes; {data} holds none")
+        return replay_outcomes(
+            data,
+            limit=chosen.limit,
+            picture=chosen.svg,
+            orders=chosen.online,
+            folds=chosen.folds,
+            seed=chosen.seed,
+        )
+    if data.is_file() and (chosen.svg or chosen.online or chosen.seed or chosen.folds != _FOLDS):
+        raise WrongOptions(
+            f"bench replay: --svg, --online, --folds and --seed are for files of outcomes; {data} holds none"
+        )
     return anyio.run(partial(replay, data, limit=chosen.limit))
 
 

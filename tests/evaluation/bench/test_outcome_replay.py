@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from chargehand.evaluation.bench.drawing import Point, draw
+from chargehand.evaluation.bench.outcome_confidence import calibration_error, confidence_of_plans
 from chargehand.evaluation.bench.outcome_online import learn_online
 from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, aiq, compare_strategies
-from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, cpt, mean_of_pairs, replay_outcomes
+from chargehand.evaluation.bench.outcome_replay import apgr, cpt, mean_of_pairs, replay_outcomes
 from chargehand.evaluation.bench.outcome_tables import has_outcomes, product_chances, read_outcomes
 from chargehand.server.cli import main
 
@@ -158,6 +159,41 @@ def test_a_random_mix_sends_no_more_to_the_stronger_model_than_the_goal_requires
 
     spend = {point.name: point.spend for point in comparison.points}
     assert spend["random mix, one answer, for 95%"] == pytest.approx(0.1 + 0.9 * 0.93)
+
+
+def test_in_hindsight_the_cheapest_mix_that_meets_the_goal_exactly_is_paid(file: Path):
+    table = read_outcomes(file)
+    always_the_same = np.full_like(table.solved, table.solved.mean(axis=0))
+
+    told = compare_strategies(table, {OURS: table.solved, RIVAL: always_the_same}).in_hindsight
+
+    spend = dict(zip(*(column.cells for column in told.columns), strict=True))
+    assert spend["random mix, one answer, for 95%"] == f"{0.1 * 0.1 + 0.9 * 1.0:.3f}"
+    assert spend["plan, one answer, for 95%"] == f"{0.1 * 0.1 + 0.9 * 0.55:.3f}"
+
+
+def test_the_confidence_of_plans_is_compared_with_what_they_reach(file: Path):
+    table = read_outcomes(file)
+
+    def rows(chances: list[float]) -> dict[str, list[str]]:
+        told = confidence_of_plans(table, np.full_like(table.solved, chances))
+        return {
+            str(cells[0]): [str(c) for c in cells[1:]] for cells in zip(*(c.cells for c in told.columns), strict=True)
+        }
+
+    hopeful, modest = rows([0.99, 0.99]), rows([0.5, 0.5])
+
+    assert hopeful["faultless"][1:2] == ["1.000"]
+    assert hopeful["faultless"][3:] == ["1.000", "1.000"]
+    assert float(hopeful["catches 90%, refuses 10%"][4]) < 1
+    assert float(modest["faultless"][0]) < 0.8
+    assert modest["faultless"][3:] == ["0.000", "-"]
+
+
+def test_more_folds_than_the_tasks_allow_are_refused(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "replay", str(file), "--folds", "14"]) == 2
+
+    assert "--folds 14: 40 tasks in" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_rival_that_reaches_the_same_quality_for_less_is_reported_as_a_loss(file: Path):
