@@ -1,7 +1,7 @@
 """Evaluates models on the tasks of a suite: concurrently as far as vendors allow, within a budget, resumable."""
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,6 +19,7 @@ from ..tools.vocabulary import DEFAULT_MAX_SECONDS
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import WantedAnswer, lanes
 from .measuring import PATIENCE_S, MeasuredAnswer, MeasurementKey, Wait, measure
+from .progress import EvaluationProgress
 from .spending import DayBudgetSpent, EvaluationBudget, Unaffordable
 from .staging import staged
 from .suite.proof import prove
@@ -30,36 +31,6 @@ GIVEN_UP_AFTER = 3
 
 _FOR_ALL_ITEMS = (MissingKey, AuthenticationFailed, OutOfCredit, UnknownModelId)
 """Errors that every other item would meet too."""
-
-
-@dataclass
-class EvaluationProgress:
-    """The state of a running evaluation; `on_change` is called after each change."""
-
-    evaluation_id: str = ""
-    total: dict[str, int] = field(default_factory=dict[str, int])
-    """Answers wanted, by model."""
-    done: dict[str, int] = field(default_factory=dict[str, int])
-    """Answers measured or skipped, by model."""
-    broken: dict[str, str] = field(default_factory=dict[str, str])
-    """Items with a wrong check, which no model is asked, and why."""
-    given_up: dict[str, str] = field(default_factory=dict[str, str])
-    """Models that are no longer asked, and why."""
-    unaffordable: dict[str, int] = field(default_factory=dict[str, int])
-    """Number of answers that the evaluation's budget does not cover, by model."""
-    unmeasured: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    """Number of answers asked for that taught nothing about the model, by model and reason."""
-    staying: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Items whose texts must stay on this machine, and why."""
-    withheld: dict[str, int] = field(default_factory=dict[str, int])
-    """Number of answers not requested for that reason, by remote model."""
-    resumed: bool = False
-    on_change: Callable[[], None] = lambda: None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything is measured that the budget covers and that may be sent. Batches are not considered."""
-        return not (self.given_up or self.unmeasured or self.broken)
 
 
 async def evaluate(

@@ -1,7 +1,7 @@
 """The report of an evaluation: as JSON, and as tables on a terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
@@ -10,8 +10,11 @@ from ..memory_store.evaluation_runs import EvaluationRow
 from ..memory_store.evaluations import Measurement
 from ..profiles.price import in_dollars
 from .figures import BANDS, ModelFigures, Rate, figures_of
+from .progress import EvaluationProgress
 from .tables import print_table
 from .terms import OWN_SUITE
+
+MODEL_COLUMNS = ("model", "passed", "95%", "tokens/s", "first token", "thinking", "cost", "per solved")
 
 _RESUME = "`chargehand evaluate --resume`"
 _SHOWN_USD = 6
@@ -24,18 +27,9 @@ class Report:
     models: tuple[ModelFigures, ...]
     """Highest pass rate first."""
     items: int
-    broken: Mapping[str, str]
-    """Items that no model was asked, and why. Empty for an earlier run, of which it is unknown."""
-    given_up: Mapping[str, str]
-    """Models that were skipped, and why. Empty for an earlier run."""
-    unaffordable: Mapping[str, int]
-    unmeasured: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
-    """Number of answers asked for that taught nothing, by model and reason. Empty for an earlier run."""
-    staying: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Items whose texts must stay on this machine, and why."""
-    withheld: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Number of answers not requested for that reason, by remote model."""
-    with_vendors: int = 0
+    progress: EvaluationProgress
+    """Empty for an earlier run, of which it is unknown."""
+    with_vendors: int
     """Number of answers still with vendors, in batches."""
 
     @classmethod
@@ -43,29 +37,13 @@ class Report:
         cls,
         evaluation: EvaluationRow,
         measurements: Sequence[Measurement],
+        progress: EvaluationProgress | None = None,
         *,
-        broken: Mapping[str, str] | None = None,
-        given_up: Mapping[str, str] | None = None,
-        unaffordable: Mapping[str, int] | None = None,
-        unmeasured: Mapping[str, Mapping[str, int]] | None = None,
-        staying: Mapping[str, tuple[str, ...]] | None = None,
-        withheld: Mapping[str, int] | None = None,
         with_vendors: int = 0,
     ) -> "Report":
+        """progress: of the run that has just ended. None: it ended in another process."""
         items = len({measurement.item for measurement in measurements})
-        figures = figures_of(measurements)
-        return cls(
-            evaluation,
-            figures,
-            items,
-            broken=broken or {},
-            given_up=given_up or {},
-            unaffordable=unaffordable or {},
-            unmeasured=unmeasured or {},
-            staying=staying or {},
-            withheld=withheld or {},
-            with_vendors=with_vendors,
-        )
+        return cls(evaluation, figures_of(measurements), items, progress or EvaluationProgress(), with_vendors)
 
     @property
     def cost_usd(self) -> float:
@@ -92,25 +70,26 @@ class Report:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Caveats to the figures, one text each."""
+        run = self.progress
         return (
-            *(f"{item} was given to no model: {why}" for item, why in sorted(self.broken.items())),
-            *(f"{model} was skipped: {why}" for model, why in sorted(self.given_up.items())),
+            *(f"{item} was given to no model: {why}" for item, why in sorted(run.broken.items())),
+            *(f"{model} was skipped: {why}" for model, why in sorted(run.given_up.items())),
             *(
                 f"{model}: {_answers(count)} not measured: {why}"
-                for model, reasons in sorted(self.unmeasured.items())
+                for model, reasons in sorted(run.unmeasured.items())
                 for why, count in reasons.items()
-                if why != self.given_up.get(model)
+                if why != run.given_up.get(model)
             ),
             *(
                 f"{model}: {_answers(count)} not requested: the budget does not cover the worst case. Raise"
                 " --budget-usd."
-                for model, count in sorted(self.unaffordable.items())
+                for model, count in sorted(run.unaffordable.items())
             ),
             *(
                 f"{model}: {_answers(count)} not requested, as what stays on this machine is not sent."
-                for model, count in sorted(self.withheld.items())
+                for model, count in sorted(run.withheld.items())
             ),
-            *(f"{item} stays on this machine: {'; '.join(why)}." for item, why in sorted(self.staying.items())),
+            *(f"{item} stays on this machine: {'; '.join(why)}." for item, why in sorted(run.staying.items())),
             *self._on_batches,
         )
 
@@ -136,7 +115,7 @@ def _answers(count: int) -> str:
 
 def facts_of(report: Report) -> dict[str, Any]:
     """The report as a JSON object (values of any type, hence Any)."""
-    evaluation = asdict(report.evaluation)
+    evaluation, run = asdict(report.evaluation), report.progress
     for hidden in ("owner", "terms"):
         del evaluation[hidden]
     return {
@@ -144,12 +123,12 @@ def facts_of(report: Report) -> dict[str, Any]:
         "items": report.items,
         "cost_usd": round(report.cost_usd, _SHOWN_USD),
         "models": [_model_facts(figures) for figures in report.models],
-        "broken": dict(report.broken),
-        "given_up": dict(report.given_up),
-        "unaffordable": dict(report.unaffordable),
-        "unmeasured": {model: dict(reasons) for model, reasons in report.unmeasured.items()},
-        "staying": {item: list(why) for item, why in report.staying.items()},
-        "withheld": dict(report.withheld),
+        "broken": run.broken,
+        "given_up": run.given_up,
+        "unaffordable": run.unaffordable,
+        "unmeasured": run.unmeasured,
+        "staying": {item: list(why) for item, why in run.staying.items()},
+        "withheld": run.withheld,
         "with_vendors": report.with_vendors,
     }
 
@@ -178,19 +157,12 @@ def _rate_facts(rate: Rate) -> dict[str, Any]:
 def show(report: Report, console: Console) -> None:
     """Print the report as tables."""
     console.print(report.headline, markup=False, highlight=False)
-    columns = (
-        "model", "passed", "95%", "tokens/s", "first token", "thinking", "cost", "per solved", "failures",
-    )  # fmt: skip
     rows = [
-        (
-            f.model, f"{f.all.passed} of {f.all.asked}", in_percent(f.all), number(f.tokens_per_second, "{:.0f}"),
-            number(f.first_token_seconds, "{:.2f} s"), number(f.thinking_share, "{:.0%}"), in_dollars(f.cost_usd),
-            "-" if f.usd_per_solved is None else in_dollars(f.usd_per_solved),
-            counts({**f.failures, **{f"({why})": n for why, n in f.unlearnt.items()}}),
-        )
+        (*model_cells(f), counts({**f.failures, **{f"({why})": n for why, n in f.unlearnt.items()}}))
         for f in report.models
-    ]  # fmt: skip
+    ]
     if rows:
+        columns = (*MODEL_COLUMNS, "failures")
         print_table(console, columns, rows, whole=("model", "cost", "per solved"), title="Models")
     _show_rates("By kind", report, report.kinds, lambda f: f.kinds, console)
     _show_rates("By complexity", report, report.bands, lambda f: f.bands, console)
@@ -221,8 +193,21 @@ def in_percent(rate: Rate) -> str:
     return f"{low:.0%} to {high:.0%}" if rate.asked else "-"
 
 
-def number(value: float | None, form: str) -> str:
-    """A table cell: the value in the `str.format` template `form`, or a dash for None."""
+def model_cells(figures: ModelFigures) -> tuple[str, ...]:
+    """A model's figures, one text per column of MODEL_COLUMNS; a dash for what is not known."""
+    return (
+        figures.model,
+        f"{figures.all.passed} of {figures.all.asked}",
+        in_percent(figures.all),
+        _number(figures.tokens_per_second, "{:.0f}"),
+        _number(figures.first_token_seconds, "{:.2f} s"),
+        _number(figures.thinking_share, "{:.0%}"),
+        in_dollars(figures.cost_usd),
+        "-" if figures.usd_per_solved is None else in_dollars(figures.usd_per_solved),
+    )
+
+
+def _number(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 

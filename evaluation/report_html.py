@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from ..profiles.price import in_dollars
 from .figures import ModelFigures, Rate
-from .report import Report, counts, in_percent, number
+from .report import MODEL_COLUMNS, Report, counts, in_percent, model_cells
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1917; --dim: #78716c; --line: #d6d3d1; --paper: #fff; --mark: #c2410c; }
@@ -92,33 +91,8 @@ def _chart(title: str, rates: Sequence[tuple[str, Rate]]) -> str:
 
 
 def _models(models: Sequence[ModelFigures]) -> str:
-    head = (
-        "model",
-        "passed",
-        "95%",
-        "tokens/s",
-        "first token",
-        "thinking",
-        "cost",
-        "per solved",
-        "failures",
-        "unlearnt",
-    )
-    rows = [
-        (
-            f.model,
-            f"{f.all.passed} of {f.all.asked}",
-            in_percent(f.all),
-            number(f.tokens_per_second, "{:.0f}"),
-            number(f.first_token_seconds, "{:.2f} s"),
-            number(f.thinking_share, "{:.0%}"),
-            in_dollars(f.cost_usd),
-            "-" if f.usd_per_solved is None else in_dollars(f.usd_per_solved),
-            counts(f.failures),
-            counts(f.unlearnt),
-        )
-        for f in models
-    ]
+    head = (*MODEL_COLUMNS, "failures", "unlearnt")
+    rows = [(*model_cells(f), counts(f.failures), counts(f.unlearnt)) for f in models]
     return _rows("Speeds are medians; thinking is its share of all output tokens.", head, rows)
 
 

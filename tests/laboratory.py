@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import anyio
 from suite_rows import item
 
-from chargehand.evaluation.evaluating import EvaluationProgress, evaluate
+from chargehand.evaluation.evaluating import evaluate
 from chargehand.evaluation.peers.vendors import Vendors
+from chargehand.evaluation.progress import EvaluationProgress
 from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRow
 from chargehand.memory_store.evaluations import read_measurements

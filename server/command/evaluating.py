@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ...evaluation.comparison import SUITE as REMEMBERED
-from ...evaluation.evaluating import EvaluationProgress, evaluate
+from ...evaluation.evaluating import evaluate
 from ...evaluation.mining.mining import Extent, Mined, mine
 from ...evaluation.mining.output import progress_bar, summary_lines
+from ...evaluation.progress import EvaluationProgress
 from ...evaluation.quick_trial import TRIAL
 from ...evaluation.report import Report, facts_of, show
 from ...evaluation.report_html import page_of
@@ -251,17 +252,8 @@ async def _report(services: Services, progress: EvaluationProgress) -> Report | 
     if row is None:
         return None
     measurements = await read_measurements(services.ledger, evaluation_id=row.id)
-    return Report.of(
-        row,
-        measurements,
-        broken=progress.broken,
-        given_up=progress.given_up,
-        unaffordable=progress.unaffordable,
-        unmeasured=progress.unmeasured,
-        staying=progress.staying,
-        withheld=progress.withheld,
-        with_vendors=len(await batched_in(services.ledger, row.id)),
-    )
+    with_vendors = len(await batched_in(services.ledger, row.id))
+    return Report.of(row, measurements, progress, with_vendors=with_vendors)
 
 
 async def _output(report: Report, *, as_json: bool, page: Path | None) -> None:

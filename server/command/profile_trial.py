@@ -8,8 +8,9 @@ import anyio
 from rich.console import Console
 
 from ...evaluation.comparison import Comparison, TrialPlan, compare, plan_trial, proposals_of
-from ...evaluation.evaluating import EvaluationProgress, evaluate
+from ...evaluation.evaluating import evaluate
 from ...evaluation.profiling.findings import ProfileFindings
+from ...evaluation.progress import EvaluationProgress
 from ...evaluation.terms import DEFAULT_BUDGET_USD
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument

@@ -8,7 +8,8 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from ...evaluation.evaluating import EvaluationProgress, evaluate
+from ...evaluation.evaluating import evaluate
+from ...evaluation.progress import EvaluationProgress
 from ...evaluation.quick_trial import TRIAL, Trial, small_tasks, trial_of
 from ...evaluation.suite.loading import Suite, read_suite
 from ...evaluation.suite.proof import prove_all

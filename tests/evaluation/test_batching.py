@@ -9,9 +9,9 @@ from laboratory import ITEMS, Lab
 from running_server import Script
 from suite_rows import RIGHT, WRONG
 
-from chargehand.evaluation.evaluating import EvaluationProgress
 from chargehand.evaluation.peers.anthropic_batches import EXPIRED
 from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.progress import EvaluationProgress
 from chargehand.evaluation.suite.task import SuiteTask
 from chargehand.memory_store.batched import batched_in
 from chargehand.memory_store.evaluations import read_measurements

@@ -8,9 +8,10 @@ from laboratory import ITEMS
 from running_server import Script, fenced
 from suite_rows import RIGHT, WRONG, item
 
-from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, EvaluationProgress, evaluate
+from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, evaluate
 from chargehand.evaluation.lanes import AT_ONCE
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
+from chargehand.evaluation.progress import EvaluationProgress
 from chargehand.evaluation.report import Report
 from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationInProgress, spent_usd
@@ -65,7 +66,7 @@ async def test_the_report_counts_answers_that_were_not_requested(lab):
     async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
         row = await lab.evaluate(LOCAL, items=ITEMS[:1])
 
-    report = Report.of(row, [], unaffordable={HAIKU: 1, SONNET: 2})
+    report = Report.of(row, [], EvaluationProgress(unaffordable={HAIKU: 1, SONNET: 2}))
 
     assert [remark.split(":")[1] for remark in report.remarks] == [
         " 1 answer was not requested",
