@@ -8,13 +8,17 @@ from typing import Any, cast
 
 
 class UnreadableRows(ValueError):
-    """A file that is empty, or not JSON Lines of objects. The message names the file and the line."""
+    """A file that is empty, damaged, or not JSON Lines of objects. The message names the file and the line."""
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
     """The rows, in the data set's own format (hence Any). Raises OSError or UnreadableRows."""
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(unpacked(file.read_bytes()).splitlines(), start=1):
+    try:
+        lines = unpacked(file.read_bytes()).splitlines()
+    except gzip.BadGzipFile as error:
+        raise UnreadableRows(f"{file} cannot be unpacked ({error}). Copy it again.") from error
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 row: object = json.loads(line)

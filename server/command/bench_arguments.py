@@ -137,13 +137,17 @@ def add_bench_commands(commands: Any) -> None:
 
 
 def _measure(run: Callable[[argparse.Namespace], int], chosen: argparse.Namespace) -> int:
-    from ...evaluation.bench.output import collected
+    from ...evaluation.bench.output import collected, refuse
+    from ...evaluation.json_lines import UnreadableRows
     from .reports import print_json
 
-    if not chosen.json:
-        return run(chosen)
-    with collected() as collection:
-        code = run(chosen)
+    try:
+        if not chosen.json:
+            return run(chosen)
+        with collected() as collection:
+            code = run(chosen)
+    except UnreadableRows as error:
+        return refuse(str(error))
     if collection.tables or collection.notes:
         print_json(collection.facts)
     return code

@@ -1,5 +1,6 @@
-"""`chargehand bench …` with missing input files and folders."""
+"""`chargehand bench …` with missing or unreadable input files and folders."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,20 @@ def test_a_missing_input_file_is_named_with_the_remedy(
     assert code in (1, 2)
     assert message.startswith(f"{missing} ")
     assert "Name " in message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"no JSON", ", line 1: it is not JSON"), (gzip.compress(b"{}")[:-9], " cannot be unpacked (it is cut off")],
+    ids=["no JSON", "cut off"],
+)
+def test_an_unreadable_data_set_is_named_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, problem: str
+):
+    file = tmp_path / "code_syntax.jsonl.gz"
+    file.write_bytes(content)
+
+    code = main(["bench", "checking", "--data", str(tmp_path)])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith(f"{file}{problem}")
