@@ -42,6 +42,8 @@ class OllamaModel:
     """The host that runs it. None: this machine."""
     density: int = 1
     """Prompt tokens of its tokenizer per token of the peers' own."""
+    reads_past_num_ctx: bool = False
+    """True: as the MLX runner, which takes prompts up to the model's own window (ollama issue 18125, 2026-08-30)."""
 
 
 class _Options(BaseModel):
@@ -162,8 +164,9 @@ class OllamaPeer:
             return _refuse(exchange, answer)
         reply = reply_of(answer)
         load_seconds = reply.load_seconds if self._load(model, asked.options.num_ctx) else 0.0
-        prompt_tokens = _evaluated_tokens(asked.messages, asked.options.num_ctx, model.density)
-        room = max(0, asked.options.num_ctx - prompt_tokens)
+        window = model.context_tokens if model.reads_past_num_ctx else asked.options.num_ctx
+        prompt_tokens = _evaluated_tokens(asked.messages, window, model.density)
+        room = max(0, window - prompt_tokens)
         budget = room if asked.options.num_predict < 0 else min(room, asked.options.num_predict)
         fitted = fit(reply, budget, thinks=can_think and asked.think is not False)
         exchange.input_tokens, exchange.output_tokens = prompt_tokens, fitted.output_tokens

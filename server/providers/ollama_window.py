@@ -11,7 +11,8 @@ In both cases `prompt_eval_count` is the truncated length. It includes cached to
 (before 0.2.2, and 0.30 until June 2026: ollama pull requests 5371 and 16428), so a small count does not
 prove truncation; only the two lengths above do. Whole older turns that the server dropped cannot be
 detected; the window is chosen large enough for estimate and answer, so that it has no reason to drop any.
-Seen 2026-11-24.
+MLX models read prompts up to their own window whatever num_ctx says (ollama issue 18125), so a count above
+num_ctx is of a whole prompt. Seen 2026-12-01.
 """
 
 from dataclasses import dataclass
@@ -53,4 +54,4 @@ def choose_window(
 def was_truncated(prompt_eval_count: int, num_ctx: int) -> bool:
     """Whether the count shows that the server truncated the prompt."""
     halved = {num_ctx - max((num_ctx - kept) // 2, 1) for kept in _KEPT_TOKENS}
-    return prompt_eval_count >= num_ctx - 1 or prompt_eval_count in halved
+    return num_ctx - 1 <= prompt_eval_count <= num_ctx or prompt_eval_count in halved

@@ -321,6 +321,18 @@ async def test_a_prompt_silently_truncated_by_the_server_is_too_long(local, make
     assert exchange.body["options"]["num_ctx"] == 8_192
 
 
+async def test_a_prompt_that_an_mlx_model_reads_past_the_window_is_whole(local, make_request, observer):
+    mlx = OllamaModel(f"{QWEN}-mlx", density=8, reads_past_num_ctx=True)
+    request = make_request("qwen3-30b-a3b", turns=(Turn("user", "x" * 8_000),))
+
+    async with local(lambda _: REPLY, [mlx]) as (peer, provider):
+        generation = await provider.generate(request, observer)
+
+    exchange = peer.journal.to("/api/chat")[0]
+    assert exchange.input_tokens > exchange.body["options"]["num_ctx"]
+    assert generation.usage.input_tokens == exchange.input_tokens
+
+
 async def test_a_repair_sends_the_previous_turn_back_with_its_thinking(local, make_request, observer, prompt):
     async with local(lambda _: REPLY) as (peer, provider):
         first = await provider.generate(make_request("qwen3-30b-a3b", thinking=Thinking(on=True)), observer)

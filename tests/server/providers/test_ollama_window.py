@@ -29,7 +29,7 @@ def test_the_window_holds_prompt_and_answer_and_a_loaded_one_is_kept_if_it_suffi
 
 
 @pytest.mark.parametrize(
-    ("count", "truncated"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False)]
+    ("count", "truncated"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False), (8_193, False)]
 )
 def test_a_truncated_prompt_is_recognized_by_its_token_count(count, truncated):
     assert was_truncated(count, 8_192) is truncated
