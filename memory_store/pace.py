@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from .decay import age_weight
 from .ledger import Ledger
 
 # Our own estimates: the minimum of replies, the decay of old ones, and how many of the newest to read.
 LEAST_REPLIES = 3
-_HALF_LIFE_S = 14 * 86_400
+_HALF_LIFE_DAYS = 14
 _NEWEST_REPLIES = 40
 _NEAR_COMPLEXITY = 1.0
 
@@ -109,7 +110,7 @@ def _reply(
         load_seconds=load_seconds,
         first_token_seconds=max(0.0, first_seconds - load_seconds),
         stream_seconds=stream_seconds,
-        weight=0.5 ** (max(0.0, now - begun_at) / _HALF_LIFE_S),
+        weight=age_weight(now - begun_at, _HALF_LIFE_DAYS),
     )
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..profiles.vocabulary import TaskType
+from .decay import age_weight, is_other_build
 from .ledger import Ledger
 
 _SECONDS_PER_DAY = 86_400
-_HALF_LIFE_DAYS = 90.0
 _OTHER_BUILDS = 1.0
 """Maximum total weight, in tasks, of all results from other builds."""
 _NEWEST = 1_000
@@ -92,9 +92,7 @@ async def _read(ledger: Ledger, builds: Mapping[str, str | None], now: float) ->
     for model, build, evaluation_id, item, task_type, complexity, passed, at in await ledger.rows(
         _OF_MODELS, (json.dumps(sorted(builds)),)
     ):
-        today = builds[model]
-        is_other = today is not None and build is not None and build != today
-        task = item.partition("@")[0]
+        is_other, task = is_other_build(build, builds[model]), item.partition("@")[0]
         rows[model].append(_Row(evaluation_id, task, is_other, task_type, complexity, bool(passed), at))
     return PassRates({model: _measured(of_model, now) for model, of_model in rows.items()})
 
@@ -113,13 +111,11 @@ def _newest(rows: list[_Row], now: float) -> MeasuredTask:
     """The verdict of a task's newest evaluation."""
     newest = rows[0]
     repetitions = [row.passed for row in rows if row.evaluation_id == newest.evaluation_id]
-    # After a clock was set back, results may lie in the future; their age is 0.
-    age_days = max(0.0, now - newest.at) / _SECONDS_PER_DAY
     return MeasuredTask(
         task_type=newest.task_type,
         complexity=newest.complexity,
         passed=sum(repetitions) / len(repetitions),
-        weight=0.5 ** (age_days / _HALF_LIFE_DAYS),
+        weight=age_weight(now - newest.at),
     )
 
 

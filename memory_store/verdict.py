@@ -4,11 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .decay import age_weight, is_other_build
+
 _STRENGTH = {"executed": 1.0, "word": 0.8, "static": 0.2}
-HALF_LIFE_DAYS = 90.0
-"""Our own estimate, not measured: models, prompts and projects change over months."""
 _OTHER_BUILD = 0.25
-_SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,5 @@ def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[TaskVerdict]]) 
 
 def weight_of(verdict: TaskVerdict, now: dt.datetime, builds: Mapping[str, str | None]) -> float:
     """A verdict's weight relative to an executed check of today, 0 to 1. builds: current builds by profile id."""
-    # After a clock was set back, verdicts may lie in the future; their age is 0.
-    age_days = max(0.0, now.timestamp() - verdict.at) / _SECONDS_PER_DAY
-    today = builds.get(verdict.model)
-    is_other = today is not None and verdict.build is not None and verdict.build != today
-    return verdict.strength * 0.5 ** (age_days / HALF_LIFE_DAYS) * (_OTHER_BUILD if is_other else 1.0)
+    is_other = is_other_build(verdict.build, builds.get(verdict.model))
+    return verdict.strength * age_weight(now.timestamp() - verdict.at) * (_OTHER_BUILD if is_other else 1.0)

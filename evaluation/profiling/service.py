@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
+from ...memory_store.decay import age_weight
 from ...memory_store.engagements import Engagement
-from ...memory_store.verdict import HALF_LIFE_DAYS
 from ...profiles.in_use import InUse, UsageStats
 from ...profiles.measured import Tally
 from ...profiles.proposal import Fact
@@ -17,13 +17,11 @@ LEAST_OUTCOMES = 10
 """Judged tasks that a statement about a model needs."""
 SOURCE = "usage"
 
-_DAY_S = 86_400.0
-
 
 def decay_weight(engagements: Sequence[Engagement]) -> Callable[[Engagement], float]:
     """The weight of an engagement, 0 to 1, relative to the newest of these, so that time alone changes nothing."""
     newest = max(e.at for e in engagements)
-    return lambda engagement: 0.5 ** ((newest - engagement.at) / _DAY_S / HALF_LIFE_DAYS)
+    return lambda engagement: age_weight(newest - engagement.at)
 
 
 def judged(engagements: Iterable[Engagement]) -> list[Engagement]:
