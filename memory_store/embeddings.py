@@ -1,5 +1,6 @@
 """Embedding vectors in the ledger, stored per task and read in insertion order."""
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
 _FORM = "<f4"
 """float32, little-endian, on disk."""
-
-_VARIABLES_AT_MOST = 500
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,7 @@ async def known(ledger: "Ledger", embedder: str, task_ids: Sequence[str]) -> fro
 
 
 async def _of(ledger: "Ledger", columns: str, embedder: str, task_ids: Sequence[str]) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    for start in range(0, len(task_ids), _VARIABLES_AT_MOST):
-        part = task_ids[start : start + _VARIABLES_AT_MOST]
-        marks = ", ".join("?" * len(part))
-        found += await ledger.rows(
-            f"SELECT {columns} FROM embeddings WHERE embedder = ? AND task_id IN ({marks})",  # noqa: S608 - our own words
-            (embedder, *part),
-        )
-    return found
+    return await ledger.rows(
+        f"SELECT {columns} FROM embeddings WHERE embedder = ? AND task_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - our own words
+        (embedder, json.dumps([*task_ids])),
+    )

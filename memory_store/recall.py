@@ -13,6 +13,7 @@ two tasks at 0.6, five distinct executed successes at full weight reach a confid
 """
 
 import datetime as dt
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -217,10 +218,10 @@ def _groups(ids: Sequence[str], tasks: _Tasks) -> tuple[tuple[str, ...], ...]:
 
 async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
     rows = await ledger.rows(
-        "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - placeholders
+        "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"
         " FROM remembered_tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
-        f" WHERE t.id IN ({_placeholders(ids)})",
-        (embedder, *ids),
+        " WHERE t.id IN (SELECT value FROM json_each(?))",
+        (embedder, json.dumps([*ids])),
     )
     return _Tasks(
         vectors={task_id: vector for task_id, vector, *_ in rows},
@@ -231,11 +232,12 @@ async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
 
 async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence[TaskVerdict]]:
     # User reports refer to a task; the model's build is stored with its attempts. The unary plus
-    # keeps SQLite from scanning all attempts of the model.
+    # keeps SQLite from scanning all attempts of the model, and placeholders, instead of a subquery
+    # for the ids, from scanning all evidence.
     rows = await ledger.rows(
-        "SELECT task_id, model, kind, success, at, COALESCE(build, (SELECT a.build FROM attempts a"  # noqa: S608 - the same
+        "SELECT task_id, model, kind, success, at, COALESCE(build, (SELECT a.build FROM attempts a"  # noqa: S608 - placeholders
         "  WHERE a.task_id = e.task_id AND +a.model = e.model ORDER BY a.begun_at DESC LIMIT 1))"
-        f" FROM evidence e WHERE task_id IN ({_placeholders(ids)})",
+        f" FROM evidence e WHERE task_id IN ({', '.join('?' * len(ids))})",
         tuple(ids),
     )
     found: defaultdict[tuple[str, str], list[tuple[str, float, float, str | None]]] = defaultdict(list)
@@ -261,7 +263,3 @@ async def _pruned_beliefs(ledger: Ledger, task_type: TaskType | None) -> dict[st
 def _shrunk(belief: Belief) -> Belief:
     scale = 1.0 / (belief.evidence + _GENERAL_TASKS)
     return replace(belief, successes=belief.successes * scale, failures=belief.failures * scale)
-
-
-def _placeholders(ids: Sequence[str]) -> str:
-    return ", ".join("?" * len(ids))
