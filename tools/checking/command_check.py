@@ -1,7 +1,8 @@
 """A check that runs a user-configured command in the sandbox, in a copy of the project with the answer.
 
-It does not protect against an answer that makes the command itself exit with 0, as a build script or a test file that
-ends the process can. Only the user's config file defines commands.
+An answer that ends the process of its tests is found in Python, JavaScript, PHP and Ruby, unless it does so late or
+hides the call. It does not protect against an answer that makes the command itself exit with 0 otherwise, as a build
+script can. Only the user's config file defines commands.
 """
 
 import os
@@ -16,6 +17,7 @@ from ..errors import BadArgument, FileRefused
 from ..guarding.home import home_folder
 from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
+from .ended_early import REACHED, failing_tests, without_ends
 from .import_path import path_beside
 from .interpreter import has_module, linked_folders, python_folders, python_of
 from .lacking import lacks_in, remedy
@@ -144,6 +146,9 @@ async def run_command_check(
                 async with copied_project(project, useless.files) as without:
                     if (await _run(check, project, without, sandbox, import_first)).exit_code == 0:
                         return not_run(useless.why, check.name)
+            if run.exit_code == 0 and await _ends_tests(check, change or {}, project, sandbox, import_first):
+                why = f"{check.name} exits with 0 because the answer ends the process of its tests before their end"
+                return CheckResult(check.name, "failed", executed=True, first_failure=why, sandbox=sandbox.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
     judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, note)
@@ -182,6 +187,24 @@ async def _lack_without_the_answer(
     async with copied_project(project) as unchanged:
         before = await _run(check, project, unchanged, sandbox, import_first)
     return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
+
+
+async def _ends_tests(
+    check: CommandCheck, change: Mapping[Path, bytes], project: Path, sandbox: Sandbox, import_first: Sequence[str]
+) -> bool:
+    """Whether tests that fail at their end do so only if calls of the answer do not end their process.
+
+    import_first: as in `_variables`.
+    """
+    defused = await anyio.to_thread.run_sync(without_ends, change, project)
+    if defused is None:
+        return False
+    failing = await anyio.to_thread.run_sync(failing_tests, change, project)
+    async with copied_project(project, {**change, **failing}) as copy:
+        if not failing or (await _run(check, project, copy, sandbox, import_first)).exit_code != 0:
+            return False
+    async with copied_project(project, {**defused, **failing}) as copy:
+        return REACHED in (await _run(check, project, copy, sandbox, import_first)).output
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:

@@ -11,6 +11,11 @@ from chargehand.tools.errors import BadArgument
 
 pytestmark = pytest.mark.anyio
 
+NEEDS_NODE = pytest.mark.skipif(
+    not Path("/usr/bin/node").exists(), reason="this machine has no Node.js of the system's"
+)
+NEEDS_NPM = pytest.mark.skipif(not Path("/usr/bin/npm").exists(), reason="this machine has no npm of the system's")
+
 CHECK = CommandCheck("unit", ("sh", "-c", "grep -q good lib/answer.txt"), "lib/answer.txt")
 
 
@@ -72,6 +77,35 @@ async def test_a_command_that_passes_whatever_is_in_new_code_counts_as_not_run(
 
 
 @pytest.mark.parametrize(
+    ("command", "answer", "outcome"),
+    [
+        ("python3 -m unittest", "import os\nhalf = None\nos._exit(0)", "failed"),
+        ("python3 -m unittest", "import os\ndef half(n): os._exit(0)", "failed"),
+        ("python3 -m unittest", "half = lambda n: n / 2\nif __name__ == '__main__': exit(0)", "passed"),
+        ("python3 half.py", "half = lambda n: n / 2\nexit(0)", "passed"),
+        pytest.param("node --test", "(async () => 0)().then(() => process.exit(0));", "failed", marks=NEEDS_NODE),
+    ],
+)
+async def test_an_answer_that_ends_the_process_of_its_tests_fails(
+    sandbox: Sandbox, project: Path, command: str, answer: str, outcome: str
+):
+    (project / "test_half.py").write_text(
+        "from unittest import TestCase\nfrom half import half\n"
+        "class Half(TestCase):\n    def test_it(self): self.assertEqual(half(4), 2)\n"
+    )
+    (project / "half.test.mjs").write_text(
+        "import test from 'node:test';\nimport './half.mjs';\ntest('it', async () => { throw new Error('wrong'); });\n"
+    )
+    check = replace(CHECK, command=tuple(command.split()))
+    written = Path("half.py" if "python3" in command else "half.mjs")
+
+    result = await run_command_check(check, "", None, project, sandbox, {written: answer.encode()})
+
+    assert result.outcome == outcome
+    assert outcome == "passed" or "the answer ends the process of its tests" in (result.first_failure or "")
+
+
+@pytest.mark.parametrize(
     ("name", "tests", "outcome"),
     [("unit", "true", "not_run"), ("unit", "test -e new.go", "passed"), ("lint", "true", "passed")],
 )
@@ -103,12 +137,6 @@ async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_envi
     check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
-
-
-NEEDS_NODE = pytest.mark.skipif(
-    not Path("/usr/bin/node").exists(), reason="this machine has no Node.js of the system's"
-)
-NEEDS_NPM = pytest.mark.skipif(not Path("/usr/bin/npm").exists(), reason="this machine has no npm of the system's")
 
 
 @NEEDS_NODE
