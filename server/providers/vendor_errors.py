@@ -27,10 +27,11 @@ from .vendor import Vendor
 Translation = Callable[[Exception], ProviderError]
 
 # Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, SGLang 0.5.23,
-# llama.cpp, LM Studio (its bug tracker, seen 2026-11-30) and LiteLLM.
+# llama.cpp, LM Studio (its bug tracker, seen 2026-11-30), oMLX (issue 658 of ValueCell-ai/ClawX) and LiteLLM.
 _TOO_LONG = re.compile(
-    r"(prompt|input) is too long|exceeds? (the )?(model's )?(available )?context|exceed_context_size|reduce the length"
-    r"|context.?(length|size).?(has been )?exceeded|longer than the (model's )?(context|maximum model length)"
+    r"(prompt|input) (is )?too long|exceeds? (the )?(model's )?(available )?context|exceed_context_size"
+    r"|reduce the length|context.?(length|size).?(has been )?exceeded"
+    r"|longer than the (model's )?(context|maximum model length)"
     r"|maximum context length|(greater than|reached) (the )?context length|context the overflows",
     re.IGNORECASE,
 )

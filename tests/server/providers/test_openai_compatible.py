@@ -225,9 +225,13 @@ async def test_a_prompt_beyond_the_window_is_recognized_in_each_servers_error(
             "lm_studio",
             ErrorInside(REPLY, after=0, message="Trying to keep the first 9 tokens when context the overflows."),
         ),
+        (
+            "lm_studio",
+            HttpFault(400, message="Prompt too long: 41911 tokens exceeds max context window of 32768 tokens"),  # oMLX
+        ),
     ],
 )
-async def test_a_window_that_is_found_full_while_the_model_works_is_recognized(
+async def test_a_window_that_is_found_full_only_by_the_server_is_recognized(
     compatible, make_request, make_profile, observer, habit, fault
 ):
     async with compatible(lambda _: fault, habit=habit) as (_, provider):
