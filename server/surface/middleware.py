@@ -34,7 +34,7 @@ def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerM
 
     async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "tools/call":
-            ctx = dataclasses.replace(ctx, params=_as_meant(ctx.params or {}))
+            ctx = dataclasses.replace(ctx, params=_as_meant(by_name, ctx.params or {}))
             refusal = _refusal(by_name, ctx.params or {})
             if refusal is not None:
                 return refusal
@@ -54,21 +54,29 @@ class _TextsAsSent(FuncMetadata):
         return data | super().pre_parse_json({name: data[name] for name in data.keys() - self.texts})
 
 
-def _as_meant(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The params without hosts' own arguments, and without nulls: some hosts and models send null for "not given"."""
+def _as_meant(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The params without hosts' own arguments, and without those that are not given.
+
+    Hosts and models that fill in every argument send null or, for an optional one, an empty text for "not given".
+    """
     arguments: object = params.get("arguments")
     if not isinstance(arguments, dict):
         return params
+    tool = _named(tools, params)
+    required: Sequence[str] = tool.parameters.get("required", ()) if tool else ()
     named = cast(dict[str, Any], arguments)
-    given = {name: value for name, value in named.items() if value is not None and name not in _OF_HOSTS}
+    given = {
+        name: value
+        for name, value in named.items()
+        if value is not None and (value != "" or name in required) and name not in _OF_HOSTS
+    }
     return {**params, "arguments": given}
 
 
 def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolResult | None:
-    name = params.get("name")
-    tool = tools.get(name) if isinstance(name, str) else None
+    tool = _named(tools, params)
     if tool is None:
-        raise MCPError(INVALID_PARAMS, f"Unknown tool: {name!r:.80}. Tools: {', '.join(tools)}.")
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.get('name')!r:.80}. Tools: {', '.join(tools)}.")
     arguments = params.get("arguments")
     if arguments is None:
         arguments = {}
@@ -76,6 +84,11 @@ def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolRe
         raise MCPError(INVALID_PARAMS, f"{tool.name}: `arguments` must be an object, got {_shown(arguments)}.")
     problem = _problem(tool, cast(dict[str, Any], arguments))
     return None if problem is None else CallToolResult(content=[TextContent(type="text", text=problem)], is_error=True)
+
+
+def _named(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> Tool | None:
+    name = params.get("name")
+    return tools.get(name) if isinstance(name, str) else None
 
 
 def _refuse_prompt(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> None:

@@ -94,10 +94,11 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
     assert "task, resume, context_files" in text
 
 
-async def test_null_and_an_argument_that_the_host_adds_for_itself_count_as_not_given(open_server: OpenServer, era: str):
-    absent = dict.fromkeys(("resume", "context_files", "output", "max_seconds", "max_attempts", "local_only", "wait_s"))
+async def test_null_empty_text_and_what_the_host_adds_for_itself_count_as_not_given(open_server: OpenServer, era: str):
+    absent = dict.fromkeys(("context_files", "max_seconds", "max_attempts", "local_only", "wait_s"))
+    empty = dict.fromkeys(("resume", "context", "task_type", "model", "tests", "output", "target"), "")
     async with open_server(Script(dict(RIGHT)), era=era) as server:
-        receipt = await server.call("delegate_generation", task=TASK, **absent, wait_for_previous=True)
+        receipt = await server.call("delegate_generation", task=TASK, **absent, **empty, wait_for_previous=True)
         refusal = await server.refusal("route_task", task=None)
 
     assert receipt["code"] == "def double(count):\n    return 2 * count\n"
@@ -164,8 +165,9 @@ async def test_a_number_that_is_not_finite_is_refused(name: str, value: float):
     assert text_of(result).startswith(f"delegate_generation: `{name}`: ")
 
 
-@pytest.mark.parametrize("tool", TASK_TOOLS)
-@pytest.mark.parametrize("task", ["", " ", "\n\t\u2003\n"])
+@pytest.mark.parametrize(
+    ("tool", "task"), [("route_task", ""), *((tool, task) for tool in TASK_TOOLS for task in (" ", "\n\t\u2003\n"))]
+)
 async def test_a_blank_task_is_refused_as_empty(refusal: Refusal, tool: str, task: str):
     assert await refusal(tool, {"task": task}) == f"{tool}: `task` is empty. Fill it in and call again."
 
