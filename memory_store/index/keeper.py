@@ -7,7 +7,7 @@ refresh on; a background task moves them into Chroma.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,20 +17,20 @@ import anyio.abc
 
 from .. import embeddings
 from ..errors import LedgerError
+from .building import BATCH, IndexBuilder
 from .chroma_library import index_form
 from .contents import Contents
-from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable, NotFindable
+from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable
 from .exact import ExactIndex
 from .exact_choice import ChoiceFile, ExactChoice
 from .layered import LayeredIndex
 from .register import entry_of
-from .self_check import check_findable
 from .state import IndexState
 from .vector_index import IndexStorage, Neighbour, Opened, VectorIndex
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-    from .vector_index import Vector, Vectors
+    from .vector_index import Vector
 
 CAPACITY = 50_000
 """Default number of tasks in the index, the newest ones."""
@@ -39,7 +39,6 @@ EXACT_UP_TO = 50_000
 RETRY_AFTER_S = 60.0
 """Pause before retrying an unavailable index."""
 
-_AT_ONCE = 500
 _LAYER_AT_MOST = 2_000
 """With more pending changes than this, catching up is left to the background task."""
 
@@ -86,6 +85,7 @@ class IndexKeeper:
         self._retry_after_s = retry_after_s
         self._state = IndexState("absent")
         self._contents = Contents(ledger, embedder, capacity)
+        self._builder = IndexBuilder(ledger, embedder, storage, self._contents, self._show_progress)
         self._active = _ActiveIndex()
         self._lock = anyio.Lock()
         self._wake = anyio.Event()
@@ -165,7 +165,7 @@ class IndexKeeper:
             return True
         is_more = True
         while is_more:
-            change = await self._contents.next_change(_AT_ONCE)
+            change = await self._contents.next_change(BATCH)
             is_more = change.is_more
             if is_more and isinstance(index, LayeredIndex) and index.pending > _LAYER_AT_MOST:
                 self._fall_back(self._active, None)
@@ -239,7 +239,7 @@ class IndexKeeper:
 
     async def _renew(self, why: str) -> Opened:
         _log.warning("the memory's index is built anew from the ledger: %s", why)
-        self._state = IndexState("rebuilding", 0, len(self._contents.register.entries))
+        self._show_progress(0, len(self._contents.register.entries))
         return await self._storage.renew()
 
     async def _load(self, *, however_many: bool = False) -> None:
@@ -280,24 +280,16 @@ class IndexKeeper:
         self._state = IndexState("ready", entries, entries, choice.as_text())
 
     async def _fill(self, opened: Opened) -> None:
-        """Sync an opened index with the ledger, check it and activate it; a newly built one with too many misses
-        is replaced by exact search.
+        """Bring an opened index level with the ledger and activate it; a newly built one with too many misses is
+        replaced by exact search.
 
         Raises IndexDamaged when its contents are wrong, IndexUnavailable when it cannot be written.
         """
-        index = opened.index
+        held = await self._builder.examine(opened)
+        is_new = not held
         try:
-            held = set(await index.ids())
-            if opened.caught_up is not None and (lost := self._contents.expected_at(opened.caught_up) - held):
-                raise IndexDamaged(f"{len(lost)} vectors are missing from it")
-            held = await self._drop_foreign(index, held)
-            await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
-        except IndexFailed as failure:
-            raise IndexDamaged(f"Chroma cannot read it ({failure})") from failure
-        try:
-            is_new = not held
-            index = await self._add_missing(index, held)
-            if is_new and (choice := await self._why_exact(index, held)) is not None:
+            index = await self._builder.complete(opened.index, held)
+            if is_new and (choice := await self._builder.why_exact(index, held)) is not None:
                 _log.warning("the memory's index is not used: %s", choice.as_text())
                 await self._choice_file.write(choice)
                 await self._storage.aclose()
@@ -305,7 +297,7 @@ class IndexKeeper:
                 return
             layered = LayeredIndex(index)
             async with self._lock:
-                await self._sync_layer(layered, held)
+                await self._builder.sync_layer(layered, held)
                 self._activate(_ActiveIndex(layered))
                 self._active.is_settled.set()
                 entries = len(self._contents.register.entries)
@@ -315,57 +307,8 @@ class IndexKeeper:
             raise IndexUnavailable(f"Chroma cannot write the index ({failure}). {_WRITE_REMEDY}") from failure
         _log.info("the memory's index is ready: %d vectors", entries)
 
-    async def _drop_foreign(self, index: VectorIndex, held: set[str]) -> set[str]:
-        """Remove entries that are no longer in the ledger; the rest of `held`."""
-        foreign = held - self._contents.register.entries
-        await index.remove(sorted(foreign))
-        return held - foreign
-
-    async def _add_missing(self, index: VectorIndex, held: set[str]) -> VectorIndex:
-        """Add all entries not in `held`; the index, which may have been reopened."""
-        if len(self._contents.register.entries - held) <= self._storage.filling_threshold:
-            layered = LayeredIndex(index)
-
-            async def add(ids: Sequence[str], vectors: "Vectors") -> None:
-                await layered.add(ids, vectors)
-                await layered.settle()
-
-            await self._fill_with(add, held)
-            return index
-        async with self._storage.filling(index) as filling:
-            await self._fill_with(filling.add, held)
-        return (await self._storage.open()).index
-
-    async def _fill_with(self, add: "Callable[[Sequence[str], Vectors], Awaitable[None]]", held: set[str]) -> None:
-        """Add missing entries in batches and record progress after each, so that a killed process can resume."""
-        async for batch in self._contents.missing(held, _AT_ONCE):
-            total = len(self._contents.register.entries)
-            if total - len(held) > len(batch.added):
-                self._state = IndexState("rebuilding", len(held), total)
-            await add(batch.added, batch.vectors)
-            held.update(batch.added)
-            await self._storage.note(batch.row)
-
-    async def _why_exact(self, index: VectorIndex, held: set[str]) -> ExactChoice | None:
-        """The choice of exact search if a newly built index misses too much. None: it does not."""
-        try:
-            await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
-        except NotFindable as missed:
-            return ExactChoice(self._embedder, index_form(), len(held), missed.misses, missed.looked_for)
-        return None
-
-    async def _sync_layer(self, layered: LayeredIndex, held: set[str]) -> None:
-        """Add changes that arrived meanwhile to the layer; the last step, while queries wait."""
-        while True:
-            change = await self._contents.next_change(_AT_ONCE)
-            self._contents.apply(change)
-            async for batch in self._contents.missing(held, _AT_ONCE):
-                await layered.add(batch.added, batch.vectors)
-                held.update(batch.added)
-            await layered.remove(sorted(held - self._contents.register.entries))
-            held &= self._contents.register.entries
-            if not change.is_more:
-                return
+    def _show_progress(self, done: int, total: int) -> None:
+        self._state = IndexState("rebuilding", done, total)
 
     async def _settle(self) -> None:
         """Move pending changes into Chroma while queries continue."""

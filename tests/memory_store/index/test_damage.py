@@ -16,7 +16,7 @@ import anyio
 import pytest
 from index_rows import EMBEDDER, WAIT_S, add_tasks, nearest_ids, vectors, wait_for_phase
 
-from chargehand.memory_store.index import chroma_library, slot_record
+from chargehand.memory_store.index import building, chroma_library, slot_record
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
 from chargehand.memory_store.index.errors import IndexDamaged, IndexFailed
 from chargehand.memory_store.index.keeper import IndexKeeper
@@ -379,12 +379,10 @@ def test_chroma_settings_ignore_a_dotenv_file_in_the_working_folder(tmp_path: Pa
 
 
 async def test_a_new_index_that_fails_its_check_is_not_rebuilt_endlessly(ledger, root, open_keeper, monkeypatch):
-    from chargehand.memory_store.index import keeper as keeper_module
-
     async def refuse(*_: object) -> None:
         raise IndexDamaged("told to")
 
-    monkeypatch.setattr(keeper_module, "check_findable", refuse)
+    monkeypatch.setattr(building, "check_findable", refuse)
     unit_vectors = vectors(40)
     ids = await add_tasks(ledger, unit_vectors)
 
