@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from statistics import median
 from typing import Literal
 
 from ..memory_store.evaluations import Measurement
@@ -62,5 +63,5 @@ def trial_of(measurements: Sequence[Measurement]) -> Trial | None:
     if not learnt:
         return None
     (figures,) = figures_of(learnt)
-    seconds = sorted(measurement.seconds for measurement in learnt if measurement.seconds > 0)
-    return Trial(figures, seconds[len(seconds) // 2] if seconds else None)
+    seconds = [measurement.seconds for measurement in learnt if measurement.seconds > 0]
+    return Trial(figures, median(seconds) if seconds else None)

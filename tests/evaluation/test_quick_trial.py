@@ -41,6 +41,6 @@ def test_inconclusive_measurements_are_left_out_of_a_trial():
     inconclusive = measurement("b", passed=None, outcome="cancelled", seconds=100.0)
 
     assert trial_of([inconclusive]) is None
-    trial = trial_of([measurement("a", seconds=2.0), inconclusive])
+    trial = trial_of([measurement("a", seconds=2.0), measurement("c", seconds=4.0), inconclusive])
     assert trial is not None
-    assert (trial.figures.all, trial.seconds_per_task) == (Rate(1, 1), 2.0)
+    assert (trial.figures.all, trial.seconds_per_task) == (Rate(2, 2), 3.0)
