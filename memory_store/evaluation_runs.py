@@ -31,6 +31,9 @@ class EvaluationRow:
     terms: str
 
 
+_COLUMNS = ", ".join(EvaluationRow.__dataclass_fields__)
+
+
 async def find_evaluation(
     ledger: Ledger,
     *,
@@ -42,7 +45,7 @@ async def find_evaluation(
 ) -> EvaluationRow | None:
     """The newest evaluation that matches all arguments; evaluation_id may be a prefix. None: none matches."""
     rows = await ledger.rows(
-        "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
+        f"SELECT {_COLUMNS} FROM evaluations"  # noqa: S608 - our own columns
         " WHERE (?1 IS NULL OR SUBSTR(id, 1, LENGTH(?1)) = ?1) AND (?2 IS NULL OR terms = ?2)"
         " AND (?3 IS NULL OR suite = ?3) AND (NOT ?4 OR finished_at IS NULL)"
         " AND suite NOT IN (SELECT value FROM JSON_EACH(?5))"
@@ -55,8 +58,7 @@ async def find_evaluation(
 async def evaluations_of(ledger: Ledger, suite: str) -> tuple[EvaluationRow, ...]:
     """All evaluations of a suite, newest first."""
     rows = await ledger.rows(
-        "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
-        " WHERE suite = ? ORDER BY begun_at DESC, rowid DESC",
+        f"SELECT {_COLUMNS} FROM evaluations WHERE suite = ? ORDER BY begun_at DESC, rowid DESC",  # noqa: S608 - the same
         (suite,),
     )
     return tuple(EvaluationRow(*row) for row in rows)
