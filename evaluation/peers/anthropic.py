@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...profiles.validation import first_problem
 from .anthropic_batches import BatchPeer
-from .anthropic_errors import error_body, first_error, refuse
+from .anthropic_errors import error_body, refuse
 from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
 from .journal import RequestJournal
 from .preserved_thinking import ThinkingBlocks
@@ -101,7 +102,7 @@ class AnthropicPeer:
         try:
             asked = MessagesRequest.model_validate(body)
         except ValidationError as error:
-            return HttpFault(400, message=first_error(error))
+            return HttpFault(400, message=first_problem(error))
         model = self._models.get(asked.model)
         if model is None or model.lifecycle == "retired":
             return HttpFault(404, message=f"model: {asked.model}")
@@ -127,7 +128,7 @@ class AnthropicPeer:
         try:
             asked = CountRequest.model_validate(exchange.body)
         except ValidationError as error:
-            return refuse(exchange, HttpFault(400, message=first_error(error)))
+            return refuse(exchange, HttpFault(400, message=first_problem(error)))
         if asked.model not in self._models:
             return refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
         if flaw := self._thinking.flaw(asked):

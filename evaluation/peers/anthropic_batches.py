@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .anthropic_errors import error_body, first_error, kind_of, refuse
+from ...profiles.validation import first_problem
+from .anthropic_errors import error_body, kind_of, refuse
 from .journal import RequestJournal
 from .reply import HttpFault
 from .streaming import whole
@@ -89,7 +90,7 @@ class BatchPeer:
         try:
             asked = _Create.model_validate(exchange.body)
         except ValidationError as error:
-            return refuse(exchange, HttpFault(400, message=first_error(error)))
+            return refuse(exchange, HttpFault(400, message=first_problem(error)))
         requests = {one.custom_id: one.params for one in asked.requests}
         if len(requests) < len(asked.requests):
             return refuse(exchange, HttpFault(400, message="requests: custom_id must be unique"))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from .journal import Exchange
@@ -38,9 +37,3 @@ def kind_of(fault: HttpFault) -> str:
 
 def error_body(kind: str, message: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
-
-
-def first_error(error: ValidationError) -> str:
-    """The first validation error of a request, in the vendor's wording."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

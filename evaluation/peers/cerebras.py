@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...profiles.validation import first_problem
 from .journal import Exchange, RequestJournal
 from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stall, count_tokens, fit, pieces, reply_of
 from .streaming import PieceStream, whole
@@ -136,9 +137,7 @@ class CerebrasPeer:
         try:
             asked = _Request.model_validate(exchange.body)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            return _refuse(exchange, HttpFault(400, message=f"{place}: {first['msg']}"))
+            return _refuse(exchange, HttpFault(400, message=first_problem(error)))
         model = self._models.get(asked.model)
         if model is None:
             message = f"Model {asked.model} does not exist or you do not have access to it."

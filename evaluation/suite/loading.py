@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from ...profiles.validation import first_problem
 from ...profiles.yaml_text import parse_yaml
 from ...tools.checking.languages import language_of_file
 from .errors import UnusableTask
@@ -49,9 +50,7 @@ def read_task_file(path: Path) -> TaskFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnusableTask(f"{path.name}: it cannot be read as YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UnusableTask(f"{path.name}: {place}{': ' if place else ''}{first['msg']}") from error
+        raise UnusableTask(f"{path.name}: {first_problem(error)}") from error
 
 
 def task_of(name: str, file: TaskFile, seed: int) -> SuiteTask:
