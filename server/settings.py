@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from ..tools.checking.command_check import BUILT_IN
-from ..tools.errors import BadArgument
+from ..tools.errors import WHERE_VARIABLES_ARE_SET, BadArgument
 from ..tools.routing.policy import Policy
 from .config_tables import (
     ApplySettings,
@@ -232,4 +232,4 @@ def _explained(problem: Mapping[str, Any], file: Path | None) -> str:
     wrong = f"{problem['msg']}, got {value!r:.80}" if is_shown else str(problem["msg"])
     if file is not None:
         return f"{file}: {'.'.join(map(str, problem['loc']))}: {wrong}. Correct it there."
-    return f'{_VARIABLES[field]}: {wrong}. Correct it in the "env" block of your host\'s config.'
+    return f"{_VARIABLES[field]}: {wrong}. Correct it {WHERE_VARIABLES_ARE_SET}."

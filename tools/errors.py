@@ -12,6 +12,9 @@ CallerError
 Privacy and budget limits are not errors: they end a call with a status.
 """
 
+WHERE_VARIABLES_ARE_SET = 'in the "env" block of your host\'s MCP config, or in your shell for a command there'
+"""For remedies, which reach hosts and shells alike."""
+
 
 class CallerError(Exception):
     """A call that cannot be carried out as given. The message names value, place and remedy."""

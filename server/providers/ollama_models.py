@@ -12,6 +12,7 @@ import anyio
 from pydantic import BaseModel, ValidationError
 
 from ...profiles.model import ModelProfile
+from ...tools.errors import WHERE_VARIABLES_ARE_SET
 from ...tools.provider import Unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
@@ -218,6 +219,6 @@ def _unreachable(vendor: Vendor, cause: Exception | None) -> Unreachable:
     known = vendor.headers.variables
     remedy = f"Correct {known[0]}" if known else "Set OLLAMA_CUSTOM_HEADERS to `Authorization: Bearer KEY`"
     return Unreachable(
-        f'{vendor.url} wants a key ({cause.response.status_code}). {remedy} in the "env" block of your host\'s MCP '
-        f"config; or correct {vendor.address_variable}."
+        f"{vendor.url} wants a key ({cause.response.status_code}). {remedy} {WHERE_VARIABLES_ARE_SET};"
+        f" or correct {vendor.address_variable}."
     )

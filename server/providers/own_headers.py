@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from ...profiles.headers import fault_of, filled_in, is_of_a_secret, variables_in
 from ...profiles.model import ModelProfile
-
-_IN_THE_ENV_BLOCK = 'in the "env" block of your host\'s MCP config'
+from ...tools.errors import WHERE_VARIABLES_ARE_SET
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,12 @@ def headers_of(profile: ModelProfile, value_of: Callable[[str], str]) -> OwnHead
         value = filled_in(template, found.__getitem__)
         if missing is not None:
             problem = problem or (
-                f"No value for the header {name} of the profile {profile.id}: set {missing} {_IN_THE_ENV_BLOCK}."
+                f"No value for the header {name} of the profile {profile.id}: set {missing} {WHERE_VARIABLES_ARE_SET}."
             )
         elif fault := fault_of(name, value):
             problem = problem or (
                 f"The profile {profile.id}: the header {fault}. Correct {', '.join(variables_in(template))}"
-                f" {_IN_THE_ENV_BLOCK}."
+                f" {WHERE_VARIABLES_ARE_SET}."
             )
         values.append((name, value))
     return OwnHeaders(tuple(values), tuple(names), tuple(found.values()), problem)
@@ -56,5 +55,5 @@ def headers_in(variable: str, text: str) -> OwnHeaders:
         values,
         (variable,) if values else (),
         tuple(value for name, value in values if is_of_a_secret(name)),
-        None if fault is None else f"{variable}: {fault}. Correct it {_IN_THE_ENV_BLOCK}.",
+        None if fault is None else f"{variable}: {fault}. Correct it {WHERE_VARIABLES_ARE_SET}.",
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from ...tools.errors import WHERE_VARIABLES_ARE_SET
 from ...tools.provider import Unreachable
 from .error_text import sanitised
 from .proxies import proxy_variable
@@ -27,8 +28,8 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
     broken_tls = _among_causes(cause, lambda error: isinstance(error, ssl.SSLError))
     if isinstance(broken_tls, ssl.SSLCertVerificationError):
         return Unreachable(
-            f"The certificate of {vendor.url} is not trusted ({broken_tls.verify_message}). Set SSL_CERT_FILE, in the "
-            '"env" block of your host\'s MCP config, to a file with the certificates of all vendors that you use.'
+            f"The certificate of {vendor.url} is not trusted ({broken_tls.verify_message}). Set SSL_CERT_FILE "
+            f"{WHERE_VARIABLES_ARE_SET}, to a file with the certificates of all vendors that you use."
         )
     if broken_tls is not None:
         return Unreachable(

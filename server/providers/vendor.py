@@ -6,6 +6,7 @@ from functools import cached_property
 
 from ...profiles.headers import is_sendable
 from ...profiles.model import ModelProfile
+from ...tools.errors import WHERE_VARIABLES_ARE_SET
 from .locality import is_local_url
 from .own_headers import OwnHeaders
 
@@ -62,9 +63,9 @@ class Vendor:
             return self.headers.problem
         if api_key and not is_sendable(api_key):
             return (
-                f"The key in {self.key_variable} is not one line of ASCII, so it cannot be sent. Copy it again into the"
-                ' "env" block of your host\'s MCP config.'
+                f"The key in {self.key_variable} is not one line of ASCII, so it cannot be sent. Copy it again"
+                f" {WHERE_VARIABLES_ARE_SET}."
             )
         if api_key:
             return self.headers.problem
-        return f'No key for {self.name}: set {self.key_variable} in the "env" block of your host\'s MCP config.'
+        return f"No key for {self.name}: set {self.key_variable} {WHERE_VARIABLES_ARE_SET}."

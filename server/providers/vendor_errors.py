@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ...tools.errors import WHERE_VARIABLES_ARE_SET
 from ...tools.provider import (
     AuthenticationFailed,
     BrokenStream,
@@ -210,8 +211,7 @@ def _authentication(case: _Case) -> ProviderError:
     if not vendor.credentials:
         return AuthenticationFailed(f"{vendor.place} wants you to sign in for {case.model}. {vendor.key_remedy}")
     return AuthenticationFailed(
-        f'{vendor.place} does not accept the key. Correct {vendor.credentials} in the "env" block of your host\'s '
-        "MCP config."
+        f"{vendor.place} does not accept the key. Correct {vendor.credentials} {WHERE_VARIABLES_ARE_SET}."
     )
 
 
@@ -222,7 +222,7 @@ def _forbidden(case: _Case) -> ProviderError:
         return AuthenticationFailed(f"{what}. Use another model.") if case.reason else _authentication(case)
     return AuthenticationFailed(
         f"{case.vendor.place} does not let this account use {case.model}{case.cause}. Check the account in the "
-        f'vendor console, or set another key: {case.vendor.credentials} in the "env" block of your host\'s MCP config.'
+        f"vendor console, or set another key: {case.vendor.credentials} {WHERE_VARIABLES_ARE_SET}."
     )
 
 

@@ -367,7 +367,7 @@ async def test_an_invalid_variable_is_explained_without_disclosing_a_key(
 
     assert "CHARGEHAND_DAILY_BUDGET_USD: " in text
     assert "got '-3'" in text
-    assert '"env" block of your host\'s config' in text
+    assert '"env" block of your host\'s MCP config, or in your shell for a command there' in text
     assert server.vendors.environment["ANTHROPIC_API_KEY"] not in text
 
 

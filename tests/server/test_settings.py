@@ -252,7 +252,9 @@ def test_an_invalid_value_is_reported_with_its_variable_and_the_remedy(home: Pat
 
     assert problem.startswith(f"{variable}: ")
     assert f", got {value!r}" in problem or "LOUD" in problem
-    assert problem.endswith('. Correct it in the "env" block of your host\'s config.')
+    assert problem.endswith(
+        '. Correct it in the "env" block of your host\'s MCP config, or in your shell for a command there.'
+    )
 
 
 def test_all_invalid_values_are_reported_at_once(home: Path):

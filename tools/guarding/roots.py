@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ..editing.file_form import NotText, read_text
 from ..editing.folder import folder_below
-from ..errors import FileMissing, FileRefused, NoRoots
+from ..errors import WHERE_VARIABLES_ARE_SET, FileMissing, FileRefused, NoRoots
 
 FILE_BYTES_AT_MOST = 2_000_000
 
-HOW_TO_SET_ROOTS = "Set CHARGEHAND_ROOTS to your project's folder in the \"env\" block of your host's config."
+HOW_TO_SET_ROOTS = f"Set CHARGEHAND_ROOTS to your project's folder {WHERE_VARIABLES_ARE_SET}."
 
 # A folder that contains one of these is a project.
 _PROJECT_MARKS = (
@@ -74,7 +74,7 @@ class Roots:
         except UnicodeEncodeError as error:
             raise FileRefused(
                 f"{argument}: this server's locale ({sys.getfilesystemencoding()}) cannot name {_shown(path)}. Set"
-                ' PYTHONUTF8=1 in the "env" block of your host\'s config.'
+                f" PYTHONUTF8=1 {WHERE_VARIABLES_ARE_SET}."
             ) from error
         wanted = Path(os.path.normpath(self.folders[0] / path))
         for root in self.folders:

@@ -54,12 +54,13 @@ async def test_authorization_in_another_form_than_a_bearer_key_can_be_sent(
         (
             "",
             "No value for the header X-Gateway-Auth of the profile own-qwen: set GATEWAY_TOKEN in the "
-            '"env" block of your host\'s MCP config.',
+            '"env" block of your host\'s MCP config, or in your shell for a command there.',
         ),
         (
             f"{TOKEN}\u2019",
             "The profile own-qwen: the header X-Gateway-Auth has a value that no header can have; it is one line of"
-            ' ASCII, of 1 to 8,000 characters. Correct GATEWAY_TOKEN in the "env" block of your host\'s MCP config.',
+            ' ASCII, of 1 to 8,000 characters. Correct GATEWAY_TOKEN in the "env" block of your host\'s MCP config,'
+            " or in your shell for a command there.",
         ),
     ],
 )
@@ -193,7 +194,9 @@ async def test_a_proxy_before_ollama_gets_the_headers_of_its_variable_and_never_
         assert await ask(f"Authorization: Bearer {TOKEN}") is None
         wrong = await ask(f"Authorization: Bearer {TOKEN[:-1]}")
 
-    block = 'in the "env" block of your host\'s MCP config; or correct OLLAMA_HOST.'
+    block = (
+        'in the "env" block of your host\'s MCP config, or in your shell for a command there; or correct OLLAMA_HOST.'
+    )
     assert without == f"{url} wants a key (401). Set OLLAMA_CUSTOM_HEADERS to `Authorization: Bearer KEY` {block}"
     assert wrong == f"{url} wants a key (401). Correct OLLAMA_CUSTOM_HEADERS {block}"
     assert ("/api/chat", f"Bearer {TOKEN}") in sent

@@ -39,7 +39,7 @@ def test_without_roots_the_error_explains_chargehand_roots():
 
     assert str(refused.value) == (
         "context_files: no folder may be read. Set CHARGEHAND_ROOTS to your project's folder in the"
-        ' "env" block of your host\'s config.'
+        ' "env" block of your host\'s MCP config, or in your shell for a command there.'
     )
 
 
