@@ -4,7 +4,7 @@ from chargehand.server.surface.schema import published
 from chargehand.server.surface.toolbox import tools
 
 
-def test_a_published_schema_has_no_null_no_title_and_no_empty_default():
+def test_a_published_schema_has_no_null_no_title_no_empty_default_and_no_reference():
     schema = {
         "title": "Arguments",
         "type": "object",
@@ -14,7 +14,10 @@ def test_a_published_schema_has_no_null_no_title_and_no_empty_default():
             "either": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}], "default": 3},
             "nested": {"items": {"anyOf": [{"$ref": "#/$defs/title"}, {"type": "null"}]}, "type": "array"},
         },
-        "$defs": {"title": {"title": "T", "properties": {"title": {"title": "X", "type": "null"}}}},
+        "$defs": {
+            "title": {"title": "T", "properties": {"title": {"$ref": "#/$defs/inner"}}},
+            "inner": {"title": "X", "type": "string"},
+        },
         "required": ["title", "default"],
     }
 
@@ -24,20 +27,19 @@ def test_a_published_schema_has_no_null_no_title_and_no_empty_default():
             "title": {"type": "string"},
             "default": {"type": "string"},
             "either": {"anyOf": [{"type": "string"}, {"type": "integer"}], "default": 3},
-            "nested": {"items": {"$ref": "#/$defs/title"}, "type": "array"},
+            "nested": {"items": {"properties": {"title": {"type": "string"}}}, "type": "array"},
         },
-        "$defs": {"title": {"properties": {"title": {"type": "null"}}}},
         "required": ["title", "default"],
         "additionalProperties": False,
     }
     assert "additionalProperties" not in published(schema, closed=False)
 
 
-def test_every_tool_publishes_a_closed_schema_without_null_and_title():
+def test_every_tool_publishes_a_closed_schema_without_null_title_and_references():
     for tool in tools():
         assert tool.parameters["additionalProperties"] is False
         for schema in (tool.parameters, tool.fn_metadata.output_schema):
-            assert not any(key in ("title", "null") for key in _keywords(schema))
+            assert not any(key in ("title", "null", "$ref", "$defs") for key in _keywords(schema))
 
 
 def _keywords(schema: object) -> list[object]:
@@ -48,5 +50,5 @@ def _keywords(schema: object) -> list[object]:
         return []
     found = [*schema, schema.get("type")]
     for key, value in schema.items():
-        found += _keywords(list(value.values()) if key in ("properties", "$defs") else value)
+        found += _keywords(list(value.values()) if key == "properties" else value)
     return found
