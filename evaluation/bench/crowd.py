@@ -7,7 +7,6 @@ their next call; a server started afterwards finds every task; the ledger is int
 import contextlib
 import random
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from rich.table import Table
 
 from ...memory_store.ledger import LEDGER_FILE
 from ..peers.reply import Ask, Reply
 from ..peers.vendors import vendors
 from .output import output
+from .server_process import over_stdio, own_environment
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -43,13 +43,7 @@ async def crowd(*, servers: int, seconds: float) -> int:
     observed = _Observed()
     with tempfile.TemporaryDirectory(prefix="chargehand-crowd-") as folder:
         async with vendors(_answer) as peers, contextlib.AsyncExitStack() as stack:
-            environment = {"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": f"{folder}/data"}
-            server = StdioServerParameters(
-                command=sys.executable,
-                args=["-m", "chargehand.server"],
-                env=environment | peers.environment,
-                cwd=folder,
-            )
+            server = over_stdio(own_environment(folder) | peers.environment, folder)
             clients = [await stack.enter_async_context(Client(server)) for _ in range(servers)]
             until = time.monotonic() + seconds
             async with anyio.create_task_group() as group:

@@ -22,6 +22,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from rich.table import Table
 
 from .output import output
+from .server_process import own_environment
 
 OURS = ("-m", "chargehand.server", "serve", "--http", "--port")
 BASELINE = ("-m", "chargehand.evaluation.bench.baseline_server")
@@ -78,10 +79,10 @@ async def _server(command: Sequence[str], *after_port: str) -> AsyncGenerator[in
     """Run a server while the block runs; yields its port. after_port: arguments after the port."""
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="chargehand-http-") as folder:
-        home = Path(folder) / "home"
+        environment = own_environment(folder)
+        home = Path(folder) / "data"
         home.mkdir()
         (home / "config.toml").write_text(_UNLIMITED)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": str(home)}
         async with await anyio.open_process(
             [sys.executable, *command, str(port), *after_port], env=environment, cwd=folder, stdout=None, stderr=None
         ) as process:

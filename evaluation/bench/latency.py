@@ -11,15 +11,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio.to_thread
 from rich.progress import track
 from rich.table import Table
 
 from .output import output, progress_output
+from .server_process import SERVER, own_environment, resident_mb
 
-OURS = (sys.executable, "-m", "chargehand.server")
 BASELINE = (sys.executable, "-m", "chargehand.evaluation.bench.baseline_server")
 
 _INITIALIZE = {
@@ -63,7 +62,7 @@ async def measure_latency(*, runs: int) -> int:
 
 
 def _pair() -> tuple[Start, Start]:
-    return start(OURS), start(BASELINE)
+    return start(SERVER), start(BASELINE)
 
 
 def start(command: Sequence[str]) -> Start:
@@ -76,7 +75,7 @@ def start(command: Sequence[str]) -> Start:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": f"{folder}/home"},
+            env=own_environment(folder),
         ) as server:
             if server.stdin is None or server.stdout is None:
                 raise RuntimeError("the pipes asked for are not there")
@@ -86,18 +85,10 @@ def start(command: Sequence[str]) -> Start:
             seconds = time.perf_counter() - begun
             if b'"result"' not in answer:
                 raise RuntimeError(f"no answer to initialize from {command}")
-            resident_mb = _resident_mb(server.pid)
+            memory_mb = resident_mb(server.pid)
             server.stdin.close()
             server.wait(timeout=_PATIENCE_S)
-    return Start(seconds, resident_mb)
-
-
-def _resident_mb(pid: int) -> float | None:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), None)
+    return Start(seconds, memory_mb)
 
 
 def _median(values: Sequence[float]) -> str:

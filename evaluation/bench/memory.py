@@ -32,6 +32,7 @@ from ...memory_store.index.keeper import IndexKeeper
 from ...memory_store.index.vector_index import Filling, IndexStorage, Opened, VectorIndex
 from ...memory_store.ledger import Ledger
 from .output import output, progress_output
+from .server_process import resident_mb
 
 if TYPE_CHECKING:
     from ...memory_store.index.vector_index import Vectors
@@ -46,6 +47,7 @@ _QUERIES = 400
 _NEIGHBOURS = 50
 _BATCH = 2_000
 _LIMIT_S = 1_800.0
+_UNKNOWN = float("nan")
 
 _ROWS = {
     "rebuild_s": "build from nothing, s",
@@ -128,7 +130,7 @@ def _measured(kind: str, home: Path, size: int) -> Figures:
         built = _in_own_process("build", kind, home, size, url)
         figures = {**built, **_in_own_process("use", kind, home, size, url)}
         if server is not None:
-            figures["resident_mb"] += _resident_mb(server.pid)
+            figures["resident_mb"] += resident_mb(server.pid) or _UNKNOWN
     where = {"chroma": home / "index", "server": home / "server"}.get(kind)
     figures["disk_mb"] = 0.0 if where is None else sum(f.stat().st_size for f in where.rglob("*") if f.is_file()) / 1e6
     return figures
@@ -235,7 +237,7 @@ async def _use(keeper: IndexKeeper, ledger: Ledger, size: int, wanted: str, begu
         "record_p50_ms": _quantile(recorded_ms, 0.5),
         "visible_p50_ms": _quantile(visible_ms, 0.5),
         "found": found,
-        "resident_mb": _resident_mb("self"),
+        "resident_mb": resident_mb("self") or _UNKNOWN,
     }
 
 
@@ -258,15 +260,6 @@ async def _asked(keeper: IndexKeeper, vectors: "Vectors") -> tuple[list[str | No
 
 def _quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
-def _resident_mb(pid: int | str) -> float:
-    """NaN where the system does not report it."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return float("nan")
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), float("nan"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ are synthetic; half of them are similar enough to the queries to count.
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,11 +17,12 @@ from typing import Any, cast
 
 import anyio
 import anyio.to_thread
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError
 from mcp.client.stdio import stdio_client
 from rich.table import Table
 
 from .output import output
+from .server_process import SERVER, over_stdio, own_environment
 
 CALLS = 300
 """Calls of each kind, once the index is ready."""
@@ -75,15 +75,11 @@ async def measure_recall_latency(sizes: Sequence[int]) -> int:
     return 0
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "HOME": str(folder), "CHARGEHAND_HOME": f"{folder}/data"}
-
-
 def _fill(folder: Path, size: int) -> None:
     file = folder / "outcomes.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in _rows(size)), encoding="utf-8")
-    command = [sys.executable, "-m", "chargehand.server", "memory", "import", str(file), "--json"]
-    subprocess.run(command, check=True, env=_environment(folder), cwd=folder, stdout=subprocess.DEVNULL)
+    command = [*SERVER, "memory", "import", str(file), "--json"]
+    subprocess.run(command, check=True, env=own_environment(folder), cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def _rows(size: int) -> Iterator[dict[str, Any]]:
@@ -102,10 +98,7 @@ def _task(number: int) -> str:
 
 @asynccontextmanager
 async def _server(folder: Path) -> AsyncGenerator[Client]:
-    environment = _environment(folder) | {"CHARGEHAND_LOG_LEVEL": "INFO"}
-    parameters = StdioServerParameters(
-        command=sys.executable, args=["-m", "chargehand.server"], env=environment, cwd=folder
-    )
+    parameters = over_stdio(own_environment(folder) | {"CHARGEHAND_LOG_LEVEL": "INFO"}, folder)
     with (folder / _LOG).open("w", encoding="utf-8") as file:
         async with Client(stdio_client(parameters, errlog=file)) as client:
             yield client

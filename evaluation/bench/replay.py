@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -28,6 +28,7 @@ from ..peers.vendors import Vendors, vendors
 from ..unusable import in_words
 from .output import output, progress_output, refuse
 from .recorded import RecordedAnswer, RecordedTask, read_recording
+from .server_process import over_stdio, own_environment
 
 AT_ONCE = 2
 PLAIN_RUN_TIMEOUT_S = 20
@@ -181,7 +182,7 @@ async def _run(tasks: Sequence[RecordedTask], arguments: Mapping[str, Any]) -> R
     recording = Recording(tasks)
     with tempfile.TemporaryDirectory(prefix="chargehand-replay-") as folder:
         async with vendors(recording.answer) as peers:
-            environment = peers.environment | {"CHARGEHAND_HOME": folder, "CHARGEHAND_DAILY_BUDGET_USD": "none"}
+            environment = own_environment(folder) | peers.environment | {"CHARGEHAND_DAILY_BUDGET_USD": "none"}
             outcomes = await _delegate_all(recording, environment, Path(folder), arguments)
     return Run(outcomes, recording, _spent_usd(peers))
 
@@ -204,12 +205,7 @@ def _spent_usd(peers: Vendors) -> float:
 async def _delegate_all(
     recording: Recording, environment: Mapping[str, str], folder: Path, arguments: Mapping[str, Any]
 ) -> list[Outcome]:
-    server = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "chargehand.server"],
-        env={"PATH": "/usr/bin:/bin", **environment},
-        cwd=folder,
-    )
+    server = over_stdio(environment, folder)
     outcomes: list[Outcome] = []
     turn = anyio.CapacityLimiter(AT_ONCE)
     with Progress(console=progress_output(), transient=True) as progress:

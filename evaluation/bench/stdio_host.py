@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,9 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from .server_process import SERVER
+
 _MOST_BYTES_A_LINE = 16_000_000
-_SERVER = (sys.executable, "-m", "chargehand.server")
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Hosts:
     group: anyio.abc.TaskGroup
     all: list[Host] = field(default_factory=list[Host])
 
-    async def start(self, *, command: Sequence[str] = _SERVER) -> Host:
+    async def start(self, *, command: Sequence[str] = SERVER) -> Host:
         """Start another server, initialized and ready for calls."""
         process = await anyio.open_process([*command], env=self.environment, cwd=self.folder, stderr=None)
         host = Host(process, self.folder)

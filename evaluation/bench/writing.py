@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from rich.table import Table
 
 from ...memory_store.ledger import LEDGER_FILE
 from ..peers.reply import Ask, Fault, Reply, Stall
 from ..peers.vendors import vendors
 from .output import output, refuse
+from .server_process import SERVER, over_stdio
 from .stdio_host import Hosts, hosts
 from .writing_scenarios import Scenario, TooFewFiles, scenarios
 
-_SERVER = (sys.executable, "-m", "chargehand.server")
 _CRASHING_SERVER = (sys.executable, "-m", "chargehand.server.interrupted")
 _BOUND_S = 120.0
 _GIT = ("git", "-c", "core.autocrlf=false", "-c", "core.fileMode=true", "-c", "user.name=trial", "-c", "user.email=t@t")
@@ -106,9 +106,7 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
 
 
 async def _run_scenarios(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
-    server = StdioServerParameters(
-        command=_SERVER[0], args=[*_SERVER[1:]], env=dict(environment), cwd=str(trial.project)
-    )
+    server = over_stdio(environment, trial.project)
     async with AsyncExitStack() as opened:
         client = await opened.enter_async_context(Client(server))
         dying = await opened.enter_async_context(hosts(environment, trial.project))
@@ -164,7 +162,7 @@ async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts)
 async def _undo_all(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
     """Undo every task that wrote files, last first, and compare with the initial state."""
     undone = await anyio.run_process(
-        [*_SERVER, "undo", *reversed(trial.written)], env=dict(environment), cwd=trial.project, check=False
+        [*SERVER, "undo", *reversed(trial.written)], env=dict(environment), cwd=trial.project, check=False
     )
     trial.require(undone.returncode == 0, f"undo ended with {undone.returncode}: {undone.stderr.decode()}")
 
