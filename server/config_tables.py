@@ -157,7 +157,7 @@ class CheckSettings(Group):
     """Where an answer without a target goes in the copy of the first root, relative to it. None: it is not checked."""
     timeout_s: float = Field(default=120.0, gt=0, le=3600)
     """Seconds that it may run."""
-    memory_mb: int = Field(default=8192, ge=64)
+    memory_mb: int = Field(default=16_384, ge=64)
     """Address space of each of its processes."""
     language: str | None = None
     """The language that answers must be in. None: any."""

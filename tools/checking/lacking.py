@@ -43,7 +43,8 @@ _PYTHON_MODULE = re.compile(
 )
 """What is said of a Python module, which may be one of the project that the answer should have written."""
 _TOO_LITTLE_MEMORY = re.compile(
-    r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory)"
+    r"\b(?:[Oo]ut of memory|[Ii]nsufficient memory|failed to allocate|process OOM|Cannot allocate memory"
+    r"|memory allocation of \d+ bytes failed)"
 )
 _NO_HISTORY = re.compile(r"\bnot a git repository\b|\bare you in a Git repository directory\b")
 """What git and pre-commit say in a copy of a project."""

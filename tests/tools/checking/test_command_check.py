@@ -213,7 +213,8 @@ async def test_the_systems_java_runs_and_knows_the_home_folder(sandbox: Sandbox,
 
 @NEEDS_NODE
 async def test_a_command_can_use_webassembly_in_node(sandbox: Sandbox, project: Path):
-    check = replace(CHECK, command=("node", "-e", "new WebAssembly.Memory({ initial: 1 })"))
+    like_vitest = "const kept = [1, 2].map(() => new WebAssembly.Memory({ initial: 1 })); Buffer.alloc(3e8)"
+    check = replace(CHECK, command=("node", "-e", like_vitest))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
@@ -370,6 +371,7 @@ async def test_a_file_of_the_project_that_its_copy_leaves_out_fails_no_answer(
         ("Missing package: ms@npm:2.1.3", ".yarn/cache in `read_only`"),
         ("Fatal process OOM in Failed to reserve virtual memory for CodeRange", "raise `memory_mb`"),
         ("OSError: [Errno 30] Read-only file system: '/home/you/.local/share/hatch/env'", "not `hatch run pytest`"),
+        ("memory allocation of 224 bytes failed", "raise `memory_mb`"),
         ("There is insufficient memory for the Java Runtime Environment to continue.", "raise `memory_mb`"),
     ],
 )
