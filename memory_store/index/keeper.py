@@ -114,8 +114,7 @@ class IndexKeeper:
         LedgerError."""
         if not self._is_started:
             await self._load(however_many=True)
-            entries = len(self._contents.register.entries)
-            self._state = IndexState("ready", entries, entries)
+            self._show_ready()
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Neighbour] | None:
         """The tasks most similar to a vector, best first, in sync with the ledger as of its last refresh.
@@ -225,7 +224,7 @@ class IndexKeeper:
             return
         if isinstance(self._active.index, ExactIndex) and not self._contents.register.entries:
             self._is_idle = True
-            self._state = IndexState("ready")
+            self._show_ready()
             return
         if self._load_after_s:
             pause_s, self._load_after_s = self._load_after_s, 0.0
@@ -276,8 +275,7 @@ class IndexKeeper:
         if not isinstance(self._active.index, ExactIndex):
             await self._load(however_many=True)
         self._choice = choice
-        entries = len(self._contents.register.entries)
-        self._state = IndexState("ready", entries, entries, choice.as_text())
+        self._show_ready(choice.as_text())
 
     async def _fill(self, opened: Opened) -> None:
         """Bring an opened index level with the ledger and activate it; a newly built one with too many misses is
@@ -300,12 +298,15 @@ class IndexKeeper:
                 await self._builder.sync_layer(layered, held)
                 self._activate(_ActiveIndex(layered))
                 self._active.is_settled.set()
-                entries = len(self._contents.register.entries)
-                self._state = IndexState("ready", entries, entries)
+                self._show_ready()
         except IndexFailed as failure:
             self._write_failures += 1
             raise IndexUnavailable(f"Chroma cannot write the index ({failure}). {_WRITE_REMEDY}") from failure
-        _log.info("the memory's index is ready: %d vectors", entries)
+        _log.info("the memory's index is ready: %d vectors", self._state.total)
+
+    def _show_ready(self, reason: str | None = None) -> None:
+        entries = len(self._contents.register.entries)
+        self._state = IndexState("ready", entries, entries, reason)
 
     def _show_progress(self, done: int, total: int) -> None:
         self._state = IndexState("rebuilding", done, total)
