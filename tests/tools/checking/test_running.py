@@ -197,6 +197,21 @@ async def test_tests_in_a_project_whose_failures_end_nothing_count_as_not_run(sa
     assert (vacuous.outcome, effective.outcome) == ("not_run", "passed")
 
 
+async def test_test_files_whose_failures_end_nothing_count_as_not_run(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "sums.py").write_text(WRONG)
+    in_place = InPlace(tmp_path, ImportPath("sums", (".",)), main="sums.py", written=("sums.py",))
+    loop = "import sums\ndef test_add():\n    for first, result in {}:\n        assert sums.add(first, 3) == result\n"
+    (tmp_path / "test_nothing.py").write_text(loop.format("()"))
+    (tmp_path / "test_pairs.py").write_text(loop.format("[(5, 2)]"))
+
+    vacuous, effective = [
+        await run_project_tests(WRONG, [file], tmp_path, sandbox, in_place=in_place)
+        for file in ("test_nothing.py::test_add", "test_pairs.py")
+    ]
+
+    assert (vacuous.outcome, effective.outcome) == ("not_run", "passed")
+
+
 @pytest.mark.parametrize(
     "tests",
     [
