@@ -89,7 +89,7 @@ async def test_a_rejected_key_is_reported_without_advice_to_retry(open_server: O
         refusal = await server.refusal("strategic_review", goal="g", progress="p")
 
     assert "Correct ANTHROPIC_API_KEY" in refusal
-    assert refusal.endswith("MCP config. Or go on without a review.")
+    assert refusal.endswith("for a command there. Or go on without a review.")
 
 
 async def test_an_unusable_reply_is_reported_with_its_cost(open_server: OpenServer):
