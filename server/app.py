@@ -12,11 +12,13 @@ from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
+from mcp.types import Implementation
 
 from ..profiles.retirement import Notice
 from .surface.announcing import announcements, notices_from_data_folder
 from .surface.callers import own_tasks_only
 from .surface.completions import add_completions
+from .surface.envelope import enveloped
 from .surface.icon import ICON
 from .surface.instructions import INSTRUCTIONS
 from .surface.middleware import strict_requests
@@ -62,7 +64,8 @@ def build_app(
     """The server, for both protocol eras and any transport.
 
     on_closed: called once the services are closed, which may be before the transport has ended.
-    outer_middleware: runs before all other middleware. primitives: None means Chargehand's own tools and prompts.
+    outer_middleware: runs before all other middleware that may refuse a call. primitives: None means Chargehand's own
+    tools and prompts.
     due: returns the retirements to announce with each handshake.
     """
 
@@ -78,13 +81,20 @@ def build_app(
             on_closed()
 
     primitives = primitives or Primitives(tools(), prompts())
-    app = MCPServer[ServerState](
+    identity = Implementation(
         name="chargehand",
         title="Chargehand",
         description="Hands each coding task to the cheapest model that verifiably gets it right.",
         version=version(),
-        instructions=INSTRUCTIONS,
         icons=[ICON],
+    )
+    app = MCPServer[ServerState](
+        name=identity.name,
+        title=identity.title,
+        description=identity.description,
+        version=identity.version,
+        instructions=INSTRUCTIONS,
+        icons=identity.icons,
         tools=list(primitives.tools),
         resources=resources(current),
         lifespan=lifespan,
@@ -92,6 +102,7 @@ def build_app(
         cache_hints=dict.fromkeys(_STABLE, _CACHE_HINT),
         subscriptions=None if primitives.announces_changes else False,
         middleware=[
+            enveloped(identity),
             *outer_middleware,
             announcements(due),
             *([text_only] if wants_text_only(os.environ) else ()),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
-from mcp.types import CallToolRequest, CallToolResult
+from mcp.types import SERVER_INFO_META_KEY, CallToolRequest, CallToolRequestParams, CallToolResult
 from running_server import Connect, OpenServer, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Ask, Reply
@@ -92,6 +92,21 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
         "delegate_generation: unknown argument `contextfiles`. Did you mean `context_files`? It takes: "
     )
     assert "task, resume, context_files" in text
+
+
+@pytest.mark.parametrize("arguments", [{"bogus": 1}, {"model": "none"}])
+async def test_a_refused_call_has_what_results_of_its_era_have(
+    open_server: OpenServer, era: str, arguments: dict[str, Any]
+):
+    request = CallToolRequest(params=CallToolRequestParams(name="route_task", arguments={"task": TASK, **arguments}))
+    async with open_server(Script(), era=era) as server:
+        refused = await server.client.session.send_request(request, CallToolResult)
+
+    server_info = (refused.meta or {}).get(SERVER_INFO_META_KEY, {})
+    is_modern = era == "auto"
+    assert refused.is_error
+    assert server_info.get("name") == ("chargehand" if is_modern else None)
+    assert ("result_type" in refused.model_fields_set) == is_modern
 
 
 async def test_null_empty_text_and_what_the_host_adds_for_itself_count_as_not_given(open_server: OpenServer, era: str):
