@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult
 
 from ..config_tables import HttpSettings
 from ..surface.callers import current_caller
+from ..surface.envelope import refused
 from ..surface.server_state import ServerState
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def limited(rules: HttpSettings) -> ServerMiddleware[Any]:
             return await call_next(ctx)
         usage = _usage(usages, (current_caller(), tool), per_minute[tool])
         if begins and usage.under_way >= at_once[tool]:
-            return _refusal(
+            return refused(
                 f"{tool}: you have {usage.under_way} under way, the most allowed at once. Call again when one has ended"
                 + (", or end one with `resume` and `cancel`." if tool == _DELEGATE else ".")
             )
         if usage.left < 1:
             wait_s = (1 - usage.left) * 60 / per_minute[tool]
-            return _refusal(f"{tool}: more than {per_minute[tool]} calls per minute. Call again in {wait_s:.0f} s.")
+            return refused(f"{tool}: more than {per_minute[tool]} calls per minute. Call again in {wait_s:.0f} s.")
         usage.left -= 1
         if not begins:
             return await call_next(ctx)
@@ -105,7 +106,3 @@ def _usage(usages: dict[tuple[str | None, str], _Usage], key: tuple[str | None, 
     while len(usages) > MAX_CALLERS and not next(iter(usages.values())).under_way:
         del usages[next(iter(usages))]
     return usage
-
-
-def _refusal(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

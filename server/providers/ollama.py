@@ -181,11 +181,10 @@ class OllamaProvider:
 
     async def _installed(self, request: GenerationRequest) -> InstalledModel:
         """The model as the server describes it. Raises Unavailable, UnknownModelId or NotLocal."""
-        wanted = [request.profile]
-        (model,) = await self._models.installed(wanted)
+        (model,) = await self._models.installed([request.profile])
         if model is None:
             self._models.forget()  # it may have been pulled since the last listing
-            (model,) = await self._models.installed(wanted)
+            (model,) = await self._models.installed([request.profile])
         if model is None:
             raise unknown_model(self._vendor, request)
         if request.local_only:

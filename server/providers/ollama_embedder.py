@@ -105,7 +105,7 @@ class OllamaEmbedder:
 
     async def _installed(self) -> InstalledModel:
         try:
-            (installed,) = await self._models.installed([self._model])
+            installed = await self._models.named(self._model)
         except Unreachable as error:
             raise EmbedderUnavailable(str(error).rstrip(".")) from error
         if installed is None:

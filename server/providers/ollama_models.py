@@ -72,22 +72,23 @@ class OllamaModels:
         self._lock = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
 
+    async def named(self, api_model: str) -> InstalledModel | None:
+        """The model with this wire id; a tag defaults to `latest`. None: not installed. Raises Unreachable."""
+        async with self._lock:
+            listing, _ = await self._reached()
+            return await self._installed(listing, full_name(api_model))
+
     async def installed(
-        self, wanted: Sequence[str | ModelProfile], taken: Collection[str] = ()
+        self, profiles: Sequence[ModelProfile], taken: Collection[str] = ()
     ) -> Sequence[InstalledModel | None]:
-        """The models with these wire ids, in order; a tag defaults to `latest`. None: not installed.
+        """The models of these profiles, in order. None: not installed.
 
         A profile whose own model is not installed gets another build of it (`installed_name`), but none of those
         `taken`. `loaded_tokens` is at most LIST_TTL_S old. Raises Unreachable.
         """
         async with self._lock:
-            listing = self._latest = await self._fresh()
-            if listing.models is None:
-                raise _unreachable(self._vendor, listing.problem)
-            names = [
-                full_name(one) if isinstance(one, str) else installed_name(one, listing.models.values(), taken)
-                for one in wanted
-            ]
+            listing, models = await self._reached()
+            names = [installed_name(profile, models.values(), taken) for profile in profiles]
             return [await self._installed(listing, name) for name in names]
 
     async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
@@ -138,6 +139,13 @@ class OllamaModels:
             context_tokens=shown.context_tokens,
             loaded_tokens=listing.loaded.get(full_name(listed.name)),
         )
+
+    async def _reached(self) -> "tuple[_Listing, Mapping[str, Listed]]":
+        """The listing with its models. Raises Unreachable."""
+        listing = self._latest = await self._fresh()
+        if listing.models is None:
+            raise _unreachable(self._vendor, listing.problem)
+        return listing, listing.models
 
     async def _fresh(self) -> "_Listing":
         """The cached listing, or a new one when it has expired."""

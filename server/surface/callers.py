@@ -8,10 +8,11 @@ from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import principal_components
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
-from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
+from mcp.types import INVALID_PARAMS, CallToolResult
 
 from ...memory_store.errors import LedgerError
 from ...tools.errors import CallerError, unknown_task
+from .envelope import refused
 from .resources import TASKS
 from .server_state import CurrentServer
 
@@ -68,5 +69,4 @@ def _unknown(method: str, params: Mapping[str, Any], task_id: str) -> CallToolRe
     error = unknown_task(task_id)
     if method == "resources/read":
         raise MCPError(INVALID_PARAMS, str(error), {"uri": str(params.get("uri"))})
-    text = TextContent(type="text", text=f"{params.get('name')}: {error}")
-    return CallToolResult(content=[text], is_error=True)
+    return refused(f"{params.get('name')}: {error}")

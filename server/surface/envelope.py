@@ -1,4 +1,4 @@
-"""Completes a result that a middleware returns in place of a tool's, which the SDK sends as it is.
+"""Refusals of tool calls, completed where a middleware returns one in place of a result: the SDK sends it as it is.
 
 `ServerRunner._serialize` in mcp 2.3.0 gives all other results what their era requires.
 """
@@ -6,8 +6,13 @@
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
-from mcp.types import SERVER_INFO_META_KEY, CallToolResult, Implementation
+from mcp.types import SERVER_INFO_META_KEY, CallToolResult, Implementation, TextContent
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+
+
+def refused(text: str) -> CallToolResult:
+    """The result of a call that is refused. text: for the calling model, with the remedy."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def enveloped(identity: Implementation) -> ServerMiddleware[Any]:

@@ -14,8 +14,10 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
+from mcp.types import INVALID_PARAMS, CallToolResult
 from pydantic import ValidationError
+
+from .envelope import refused
 
 _SHOWN = 60
 """Maximum characters of a refused value to show; for a longer text only its length is shown."""
@@ -83,7 +85,7 @@ def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolRe
     if not isinstance(arguments, dict):
         raise MCPError(INVALID_PARAMS, f"{tool.name}: `arguments` must be an object, got {_shown(arguments)}.")
     problem = _problem(tool, cast(dict[str, Any], arguments))
-    return None if problem is None else CallToolResult(content=[TextContent(type="text", text=problem)], is_error=True)
+    return None if problem is None else refused(problem)
 
 
 def _named(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> Tool | None:

@@ -30,6 +30,7 @@ from .consent import (
     is_allowed,
     why_not_spent,
 )
+from .envelope import refused
 from .instructions import DESCRIPTIONS
 from .schema import published
 from .server_state import ServerState
@@ -241,8 +242,7 @@ def _as_call_result(function: Callable[..., Awaitable[_Answer]]) -> Callable[...
         try:
             answer = sanitized(await function(*arguments, **named))
         except (CallerError, ProfileError, LedgerError) as error:
-            text = TextContent(type="text", text=plain(f"{function.__name__}: {error}"))
-            return CallToolResult(content=[text], is_error=True)
+            return refused(plain(f"{function.__name__}: {error}"))
         text = answer.as_text()
         if not named.get("resume"):  # resuming a task returns the full text
             text = shortened(text, _how_to_get_more(answer))

@@ -141,14 +141,10 @@ async def run_command_check(
                 to_do = await anyio.to_thread.run_sync(remedy, lack, check.name, project, copy)
                 why = f"it fails without the answer too, as the sandbox lacks something ({clip(lack, 300, search)})"
                 return not_run(f"{why}; {to_do}", check.name)
-            useless = useless_change(change or {}, project, (check.name, *check.command))
-            if run.exit_code == 0 and useless is not None:
-                async with copied_project(project, useless.files) as without:
-                    if (await _run(check, project, without, sandbox, import_first)).exit_code == 0:
-                        return not_run(useless.why, check.name)
-            if run.exit_code == 0 and await _ends_tests(check, change or {}, project, sandbox, import_first):
-                why = f"{check.name} exits with 0 because the answer ends the process of its tests before their end"
-                return CheckResult(check.name, "failed", executed=True, first_failure=why, sandbox=sandbox.name)
+            if run.exit_code == 0 and change is not None:
+                worthless = await _worthless_pass(check, change, project, sandbox, import_first)
+                if worthless is not None:
+                    return worthless
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
     judged = await anyio.to_thread.run_sync(_interpreted, check, run, search, note)
@@ -187,6 +183,24 @@ async def _lack_without_the_answer(
     async with copied_project(project) as unchanged:
         before = await _run(check, project, unchanged, sandbox, import_first)
     return next((lack for lack in lacks if before.exit_code != 0 and lack in before.output), None)
+
+
+async def _worthless_pass(
+    check: CommandCheck, change: Mapping[Path, bytes], project: Path, sandbox: Sandbox, import_first: Sequence[str]
+) -> CheckResult | None:
+    """The result of a command that passed but would pass with a useless answer too, or ran no test to its end.
+
+    None: the pass stands. import_first: as in `_variables`.
+    """
+    useless = useless_change(change, project, (check.name, *check.command))
+    if useless is not None:
+        async with copied_project(project, useless.files) as without:
+            if (await _run(check, project, without, sandbox, import_first)).exit_code == 0:
+                return not_run(useless.why, check.name)
+    if await _ends_tests(check, change, project, sandbox, import_first):
+        why = f"{check.name} exits with 0 because the answer ends the process of its tests before their end"
+        return CheckResult(check.name, "failed", executed=True, first_failure=why, sandbox=sandbox.name)
+    return None
 
 
 async def _ends_tests(
